@@ -1,0 +1,1 @@
+"""The Lambda authorizer: a credential in, an IAM policy and the principal out."""

@@ -1,0 +1,159 @@
+"""Bearer keys: how one is written, and how one is checked against the principals document.
+
+A key reads `rmr_<principal>_<secret>`: a fixed prefix that secret scanners recognise, the principal's id, so
+that one lookup finds whose key it is, and at least 128 bits of randomness. Only its SHA-256 is stored. A plain
+hash is enough because the secret is random and long, not chosen by a person; there is nothing to guess faster.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from remora.auth.principal import Principal, Scope
+
+_KEY = re.compile(r"rmr_(?P<principal>[a-z0-9-]{1,32})_(?P<secret>[A-Za-z0-9]{32,64})", re.ASCII)
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_SECRET_LENGTH = 43  # 62 ** 43 is just over 2 ** 256
+
+# A document that cannot be read is an error in the log, and must not carry hashes and usage keys there.
+_STORED = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+PrincipalId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+
+
+class Refusal(StrEnum):
+    """Why a credential was refused: for metrics and logs, never for the caller."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
+
+
+class RefusedError(Exception):
+    """The credential does not identify a principal. Holds the reason and nothing of the credential."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class StoredKey(BaseModel):
+    """One key of a principal, as stored: never the key itself."""
+
+    model_config = _STORED
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    expires_at: AwareDatetime | None = None
+
+
+class StoredPrincipal(BaseModel):
+    """A principal as the principals secret holds it.
+
+    Attributes:
+        scopes: What it may do.
+        space: The Chroma database it works in.
+        usage_key: Value of its API Gateway key in the usage plan; API Gateway wants at least 20 characters.
+        disabled: Whether every key of it is refused.
+        keys: Its valid keys; more than one while a rotation overlaps.
+    """
+
+    model_config = _STORED
+
+    scopes: frozenset[Scope]
+    space: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$")
+    usage_key: str = Field(min_length=20, max_length=128)
+    disabled: bool = False
+    keys: tuple[StoredKey, ...] = ()
+
+
+class Principals(BaseModel):
+    """The principals secret: every principal by its id."""
+
+    model_config = _STORED
+
+    principals: dict[PrincipalId, StoredPrincipal]
+
+
+class Authenticated(BaseModel):
+    """A principal whose key was accepted, with the usage key that API Gateway counts it under."""
+
+    model_config = ConfigDict(frozen=True)
+
+    principal: Principal
+    usage_key: str
+
+
+def generate_key(principal_id: str) -> str:
+    """Return a new random key for a principal.
+
+    Raises:
+        ValueError: The id is not of the form `[a-z0-9-]{1,32}`.
+    """
+    key = f"rmr_{principal_id}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
+    if not _KEY.fullmatch(key):
+        raise ValueError("A principal's id is 1 to 32 of the characters a-z, 0-9 and '-'")
+    return key
+
+
+def hash_key(key: str) -> str:
+    """Return the SHA-256 of a whole key in hexadecimal, as it is stored."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def bearer_token(authorization: str | None) -> str:
+    """Return the token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).
+
+    Raises:
+        RefusedError: There is no header, or it is of another scheme or form.
+    """
+    if not authorization:
+        raise RefusedError(Refusal.MISSING)
+    scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise RefusedError(Refusal.MALFORMED)
+    return token.strip()
+
+
+def authenticate(key: str, principals: Principals, now: datetime | None = None) -> Authenticated:
+    """Return whose key this is.
+
+    The hash is compared in constant time and with every stored key, so that the time taken tells nothing of
+    a stored hash or of which key matched. That a principal exists is not secret: its id is part of the key.
+
+    Args:
+        key: The bearer key as presented.
+        principals: Everyone who may come in.
+        now: The time to judge expiry by; the current time unless given.
+
+    Raises:
+        RefusedError: The key is malformed, unknown or expired, or its principal is disabled.
+    """
+    form = _KEY.fullmatch(key)
+    if form is None:
+        raise RefusedError(Refusal.MALFORMED)
+    principal_id = form["principal"]
+    stored = principals.principals.get(principal_id)
+    if stored is None:
+        raise RefusedError(Refusal.UNKNOWN)
+
+    presented = hash_key(key)
+    matches = [candidate for candidate in stored.keys if hmac.compare_digest(candidate.sha256, presented)]
+    if not matches:
+        raise RefusedError(Refusal.UNKNOWN)
+    if stored.disabled:
+        raise RefusedError(Refusal.DISABLED)
+    moment = now or datetime.now(UTC)
+    if all(match.expires_at is not None and match.expires_at <= moment for match in matches):
+        raise RefusedError(Refusal.EXPIRED)
+    return Authenticated(
+        principal=Principal(id=principal_id, scopes=stored.scopes, space=stored.space),
+        usage_key=stored.usage_key,
+    )

@@ -1,0 +1,91 @@
+"""What a function reads from its environment: one typed, frozen model for each function, checked at start."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+_PREFIX = "REMORA_"
+
+
+def _split_on_commas(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class _EnvironmentModel(BaseModel):
+    """A model whose field `some_name` is read from the environment variable `REMORA_SOME_NAME`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @classmethod
+    def environment_names(cls) -> frozenset[str]:
+        """Return the names of the environment variables that this model reads."""
+        return frozenset(_PREFIX + name.upper() for name in cls.model_fields)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings.
+
+        Args:
+            environment: The variables to read; other variables in it are ignored.
+
+        Raises:
+            ValueError: A variable is missing or holds what its setting does not accept. The message names
+                the variables and never their values, as some settings may one day be secret.
+        """
+        given = {
+            name: environment[_PREFIX + name.upper()]
+            for name in cls.model_fields
+            if environment.get(_PREFIX + name.upper(), "") != ""
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+                for problem in error.errors(include_input=False, include_url=False)
+            )
+            raise ValueError(f"The function's environment is not usable: {problems}") from None
+
+
+class ConnectorSettings(_EnvironmentModel):
+    """The connector's settings.
+
+    Attributes:
+        chroma_host: Host name or address of the Chroma server.
+        chroma_port: Its port.
+        chroma_ssl: Whether it speaks TLS.
+        chroma_tenant: The Chroma tenant that holds the spaces.
+        chroma_engine: `single-node`, or `distributed` for an engine that also has the Search API, native
+            forks and indexing status; tools for these are offered only there.
+        database_administration: Whether the tools that create, list and delete databases are offered to
+            principals with the scope `admin`.
+        allowed_origins: Origins whose browsers may call; requests without an Origin are not from a browser.
+        embedding_threads: Threads that one embedding call may use.
+        model_dir: Folder of the embedding model's layer.
+    """
+
+    chroma_host: str = Field(min_length=1)
+    chroma_port: int = Field(default=8000, ge=1, le=65535)
+    chroma_ssl: bool = False
+    chroma_tenant: str = Field(default="default_tenant", min_length=1)
+    chroma_engine: Literal["single-node", "distributed"] = "single-node"
+    database_administration: bool = False
+    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_split_on_commas)] = ()
+    embedding_threads: int = Field(default=1, ge=1, le=16)
+    model_dir: Path = Path("/opt/embedding-model")
+
+
+class AuthorizerSettings(_EnvironmentModel):
+    """The authorizer's settings.
+
+    Attributes:
+        principals_secret: Name or ARN of the Secrets Manager secret that holds the principals.
+        principals_cache_seconds: How long the secret is kept in memory; a revoked key may work that much
+            longer, on top of API Gateway's own authorizer cache.
+    """
+
+    principals_secret: str = Field(min_length=1)
+    principals_cache_seconds: int = Field(default=30, ge=0, le=300)

@@ -1,0 +1,41 @@
+"""AWS for tests: one moto server a run, and one fixture a service, each a real boto3 client of it."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from mypy_boto3_secretsmanager import SecretsManagerClient
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """The URL of the run's moto server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws_environment(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Environment variables with which code under test reaches moto instead of AWS; set for this process too."""
+    environment = {
+        "AWS_ENDPOINT_URL": moto_url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+@pytest.fixture
+def secretsmanager(aws_environment: dict[str, str]) -> SecretsManagerClient:
+    """Secrets Manager."""
+    return boto3.client("secretsmanager")
