@@ -1,0 +1,22 @@
+"""What every folder of tests may use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.aws import aws_environment, moto_url, secretsmanager
+
+__all__ = ["aws_environment", "model_dir", "moto_url", "secretsmanager"]
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def model_dir() -> Path:
+    """The embedding model's folder, built if it is missing or its sources have changed."""
+    path = REPOSITORY / ".build" / "embedding-model"
+    script = REPOSITORY / "layers" / "embedding-model" / "build.py"
+    subprocess.run([sys.executable, str(script), str(path)], check=True)
+    return path
