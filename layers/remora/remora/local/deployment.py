@@ -1,0 +1,147 @@
+"""What a template deploys, as the local run needs it: an API, its functions, its usage plan, all resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ACCOUNT_ID = "123456789012"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSettings:
+    """A Lambda function.
+
+    Attributes:
+        name: Its logical id in the template, which is its name locally.
+        arn: Its ARN.
+        handler: `package.module.function`.
+        code_dir: The folder that Lambda would have unpacked; first on the import path.
+        timeout: Seconds after which an invocation is ended.
+        memory_mb: What the context object reports; not enforced locally.
+        environment: The variables of the template, resolved.
+    """
+
+    name: str
+    arn: str
+    handler: str
+    code_dir: Path
+    timeout: float
+    memory_mb: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one resource.
+
+    Attributes:
+        resource: The path as the template writes it, such as `/things/{id}` or `/{proxy+}`.
+        method: An upper-case HTTP method, or `ANY`.
+        function: Name of the function behind it.
+        timeout: Seconds that API Gateway waits for the function.
+        authorizer: Name of the authorizer that is asked first, if any.
+        api_key_required: Whether the caller needs a key that belongs to the usage plan.
+    """
+
+    resource: str
+    method: str
+    function: str
+    timeout: float
+    authorizer: str | None
+    api_key_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAuthorizer:
+    """A Lambda authorizer of type REQUEST.
+
+    Attributes:
+        name: Its name in the API's definition.
+        function: Name of the function that it calls.
+        identity_sources: Mapping expressions such as `method.request.header.Authorization`.
+        ttl: Seconds that an answer is cached; 0 for never.
+    """
+
+    name: str
+    function: str
+    identity_sources: tuple[str, ...]
+    ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayResponse:
+    """What the template says about one type of gateway response.
+
+    Attributes:
+        status: The status to answer with, or None for the type's own.
+        parameters: `gatewayresponse.header.<name>` to a mapping expression.
+        templates: Media type to body template.
+    """
+
+    status: int | None
+    parameters: Mapping[str, str]
+    templates: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A token bucket: `rate` requests a second, at most `burst` at once."""
+
+    rate: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At most `limit` requests in a calendar period."""
+
+    limit: int
+    period: Literal["DAY", "WEEK", "MONTH"]
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePlan:
+    """Limits that hold for each API key of the plan. `id` is the plan's id in the local API Gateway."""
+
+    id: str
+    throttle: Throttle | None
+    quota: Quota | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestApi:
+    """A REST API and its one stage.
+
+    Attributes:
+        id: Its id.
+        stage: Name of the stage.
+        api_key_source: Where the caller's API key comes from.
+        binary_media_types: Media types whose bodies travel as base64.
+        routes: Every method of every resource.
+        authorizers: By name.
+        gateway_responses: By type, such as `UNAUTHORIZED`.
+        stage_variables: Of the stage.
+        usage_plan: The plan that holds the stage, if any.
+        method_throttles: Stage settings, by `(resource, method)`; `("/*", "*")` is the default of the stage.
+    """
+
+    id: str
+    stage: str
+    api_key_source: Literal["HEADER", "AUTHORIZER"]
+    binary_media_types: frozenset[str]
+    routes: tuple[Route, ...]
+    authorizers: Mapping[str, RequestAuthorizer]
+    gateway_responses: Mapping[str, GatewayResponse]
+    stage_variables: Mapping[str, str]
+    usage_plan: UsagePlan | None
+    method_throttles: Mapping[tuple[str, str], Throttle]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Everything that a template deploys and the local run serves."""
+
+    api: RestApi
+    functions: Mapping[str, FunctionSettings]

@@ -1,0 +1,415 @@
+"""Reads a SAM template: transforms it as the deployment would, and resolves what the local run needs of it.
+
+The transform is AWS's own (aws-sam-translator). CloudFormation's functions (`Ref`, `Sub`, `If`, `FindInMap`
+and the rest) are resolved by moto's CloudFormation: the template is deployed there, reduced to the resources
+that functions talk to, with one output for each document that the local run reads.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from botocore.exceptions import ClientError
+from samtranslator.model.exceptions import InvalidDocumentException
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from remora.errors import InvalidArgumentError
+from remora.local.aws import LocalAws
+from remora.local.deployment import (
+    Deployment,
+    FunctionSettings,
+    GatewayResponse,
+    Quota,
+    RequestAuthorizer,
+    RestApi,
+    Route,
+    Throttle,
+    UsagePlan,
+)
+from remora.local.messages import Json
+
+STACK_NAME = "remora-local"
+# Resources that a function can call, and that moto therefore has to hold. Everything else in a template is
+# either played by the local run itself (the API, the functions) or has no meaning on one machine (roles,
+# permissions, alarms).
+_DATA_RESOURCES = (
+    "AWS::DynamoDB::Table",
+    "AWS::KMS::Alias",
+    "AWS::KMS::Key",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+    "AWS::SSM::Parameter",
+)
+_SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - the name of a type
+_FUNCTION = "AWS::Lambda::Function"
+_REST_API = "AWS::ApiGateway::RestApi"
+_STAGE = "AWS::ApiGateway::Stage"
+_USAGE_PLAN = "AWS::ApiGateway::UsagePlan"
+# The properties that the local run reads. Others may refer to resources that have no local counterpart.
+_READ = {
+    _FUNCTION: ("Handler", "Timeout", "MemorySize", "Environment"),
+    _REST_API: ("Body", "ApiKeySourceType", "BinaryMediaTypes"),
+    _STAGE: ("StageName", "Variables", "MethodSettings"),
+    _USAGE_PLAN: ("UsagePlanName", "Throttle", "Quota"),
+}
+_DEFAULT_INTEGRATION_TIMEOUT_MS = 29_000
+_DEFAULT_AUTHORIZER_TTL = 300
+_LAMBDA_DEFAULT_TIMEOUT = 3
+_LAMBDA_DEFAULT_MEMORY_MB = 128
+
+_Document = dict[str, Json]
+
+# moto insists on a role that Lambda may assume.
+_ROLE_NAME = "LocalExecutionRole"
+_ROLE: _Document = {
+    "Type": "AWS::IAM::Role",
+    "Properties": {
+        "AssumeRolePolicyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "sts:AssumeRole",
+                    "Principal": {"Service": "lambda.amazonaws.com"},
+                }
+            ],
+        }
+    },
+}
+
+
+def deploy(path: Path, parameters: Mapping[str, str], aws: LocalAws) -> Deployment:
+    """Deploy a SAM template locally.
+
+    Args:
+        path: The template.
+        parameters: Values for its parameters, in place of their defaults. Names that the template does not
+            have are refused.
+        aws: Where its secrets, tables, buckets and queues are created.
+
+    Raises:
+        InvalidArgumentError: The template cannot be read, is not valid, or uses what has no local counterpart.
+    """
+    source = _read(path)
+    unknown = sorted(set(parameters) - set(source.get("Parameters", {})))
+    if unknown:
+        accepted = ", ".join(sorted(source.get("Parameters", {}))) or "none"
+        raise InvalidArgumentError(f"{path} has no parameter {', '.join(unknown)}. It has: {accepted}.")
+    code_dirs = _take_code_dirs(source, path.parent)
+    try:
+        transformed = Translator({}, Parser(), boto_session=aws.session).translate(source, dict(parameters))
+    except InvalidDocumentException as error:
+        causes = "; ".join(cause.message for cause in error.causes) or error.message
+        raise InvalidArgumentError(f"{path} is not a valid SAM template: {causes}") from None
+    documents = _resolve(path, transformed, parameters, aws)
+    return Deployment(
+        api=_rest_api(path, documents, aws),
+        functions={name: _function(name, properties, code_dirs) for name, properties in documents[_FUNCTION].items()},
+    )
+
+
+def parameter_defaults(path: Path) -> dict[str, str]:
+    """Return a template's parameters by name, each with its default, which is empty where there is none.
+
+    Raises:
+        InvalidArgumentError: The template cannot be read.
+    """
+    parameters: dict[str, dict[str, object]] = _read(path).get("Parameters", {})
+    return {name: str(parameter.get("Default", "")) for name, parameter in parameters.items()}
+
+
+def _read(path: Path) -> _Document:
+    try:
+        source = yaml_parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArgumentError(
+            f"The template {path} cannot be read ({error.strerror}). "
+            "Start from the folder that holds template.yaml, or name the template with --template."
+        ) from None
+    except yaml.YAMLError as error:
+        raise InvalidArgumentError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(source, dict) or not isinstance(source.get("Resources"), dict):
+        raise InvalidArgumentError(f"{path} is not a CloudFormation template: it has no Resources.")
+    return source
+
+
+def _take_code_dirs(source: _Document, root: Path) -> dict[str, Path]:
+    """Replace local code by an address in S3, as packaging does, and return where the code really is."""
+    code_dirs: dict[str, Path] = {}
+    shared = source.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
+    for name, resource in source["Resources"].items():
+        properties = resource.setdefault("Properties", {})
+        if resource["Type"] == "AWS::Serverless::Function":
+            code_dirs[name] = (root / properties.get("CodeUri", shared or ".")).resolve()
+            properties["CodeUri"] = "s3://local/code"
+        elif resource["Type"] == "AWS::Serverless::LayerVersion":
+            properties["ContentUri"] = "s3://local/layer"
+    return code_dirs
+
+
+def _resolve(
+    path: Path, template: _Document, parameters: Mapping[str, str], aws: LocalAws
+) -> dict[str, dict[str, _Document]]:
+    """Deploy the reduced template to moto, and return the properties that the local run reads, resolved.
+
+    Returns:
+        Resource type, to logical id, to properties. The id of the API is added as its property `Id`, and the
+        ARN of each function as its property `Arn`.
+    """
+    reduced: dict[str, _Document] = {_ROLE_NAME: _ROLE}
+    secrets: dict[str, str] = {}
+    outputs: _Document = {}
+    kinds: dict[str, tuple[str, str]] = {}
+    for name, resource in template["Resources"].items():
+        kind, properties = resource["Type"], resource.get("Properties", {})
+        condition = {"Condition": resource["Condition"]} if "Condition" in resource else {}
+        if kind in _DATA_RESOURCES:
+            reduced[name] = {"Type": kind, "Properties": properties, **condition}
+        if kind == _SECRET:
+            secrets[name] = _create_secret(name, properties, aws)
+        if kind not in _READ:
+            continue
+        wanted = {key: properties[key] for key in _READ[kind] if key in properties}
+        if kind == _FUNCTION:
+            reduced[name] = {"Type": kind, "Properties": _function_stand_in(name), **condition}
+            wanted["Arn"] = {"Fn::GetAtt": [name, "Arn"]}
+        elif kind == _REST_API:
+            reduced[name] = {"Type": kind, "Properties": {"Name": name}, **condition}
+            wanted["Id"] = {"Ref": name}
+        key = f"Output{len(outputs)}"
+        kinds[key] = (kind, name)
+        outputs[key] = {"Value": {"Fn::ToJsonString": wanted}, **condition}
+    stack: _Document = {
+        **{section: template[section] for section in ("Mappings", "Conditions") if section in template},
+        # moto's CloudFormation does not know secrets. `Ref` reads a parameter as it reads a resource, so each
+        # secret that was created above takes part as a parameter that holds its ARN.
+        "Parameters": template.get("Parameters", {}) | {name: {"Type": "String"} for name in secrets},
+        "Resources": reduced,
+        "Outputs": outputs,
+    }
+    known = {*stack["Parameters"], *reduced}
+    if missing := sorted({name for name in _references(outputs) if "::" not in name} - known):
+        raise InvalidArgumentError(
+            f"{path} cannot be deployed locally: what the functions and the API are told refers to "
+            f"{', '.join(missing)}, which the template lacks or which has no local counterpart."
+        )
+    client = aws.cloudformation
+    try:
+        client.create_stack(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps(stack),
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in {**parameters, **secrets}.items()
+            ],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        created = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    except ClientError as error:
+        raise InvalidArgumentError(
+            f"{path} cannot be deployed locally: {error.response['Error']['Message']}"
+        ) from None
+    resolved: dict[str, dict[str, _Document]] = {kind: {} for kind in _READ}
+    for output in created.get("Outputs", []):
+        kind, name = kinds[output["OutputKey"]]
+        resolved[kind][name] = _without_nulls(json.loads(output["OutputValue"]))
+    return resolved
+
+
+def _references(value: Json) -> Iterator[str]:
+    """Yield the logical names that an expression refers to."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    if not isinstance(value, dict):
+        return
+    for key, item in value.items():
+        if key == "Ref":
+            yield item
+        elif key == "Fn::GetAtt":
+            yield item[0]
+        elif key == "Fn::Sub":
+            text, variables = (item, {}) if isinstance(item, str) else item
+            yield from set(re.findall(r"\$\{([A-Za-z0-9:]+)", text)) - set(variables)
+            yield from _references(variables)
+        else:
+            yield from _references(item)
+
+
+def _create_secret(name: str, properties: _Document, aws: LocalAws) -> str:
+    """Create a secret as CloudFormation would, and return its ARN."""
+    client = aws.secretsmanager
+    value = properties.get("SecretString")
+    if value is None:
+        generate = properties.get("GenerateSecretString", {})
+        value = client.get_random_password(
+            PasswordLength=int(generate.get("PasswordLength", 32)),
+            ExcludePunctuation=bool(generate.get("ExcludePunctuation", False)),
+        )["RandomPassword"]
+        if "SecretStringTemplate" in generate:
+            document = json.loads(generate["SecretStringTemplate"])
+            value = json.dumps({**document, generate["GenerateStringKey"]: value})
+    return client.create_secret(Name=name, SecretString=value)["ARN"]
+
+
+def _function_stand_in(name: str) -> _Document:
+    """Return the least that makes moto hold a function, so that its ARN can be asked for."""
+    return {
+        "FunctionName": name,
+        "Code": {"ZipFile": "#"},
+        "Handler": "index.handler",
+        "Role": {"Fn::GetAtt": [_ROLE_NAME, "Arn"]},
+        "Runtime": "python3.13",
+    }
+
+
+def _without_nulls(value: Json) -> Json:
+    """Drop what `AWS::NoValue` has become."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value if item is not None]
+    return value
+
+
+def _function(name: str, properties: _Document, code_dirs: Mapping[str, Path]) -> FunctionSettings:
+    return FunctionSettings(
+        name=name,
+        arn=properties["Arn"],
+        handler=properties["Handler"],
+        code_dir=code_dirs[name],
+        timeout=float(properties.get("Timeout", _LAMBDA_DEFAULT_TIMEOUT)),
+        memory_mb=int(properties.get("MemorySize", _LAMBDA_DEFAULT_MEMORY_MB)),
+        environment={
+            key: str(value) for key, value in properties.get("Environment", {}).get("Variables", {}).items()
+        },
+    )
+
+
+def _rest_api(path: Path, documents: Mapping[str, Mapping[str, _Document]], aws: LocalAws) -> RestApi:
+    apis, stages = list(documents[_REST_API].values()), list(documents[_STAGE].values())
+    if len(apis) != 1 or len(stages) != 1:
+        raise InvalidArgumentError(
+            f"{path} deploys {len(apis)} REST APIs with {len(stages)} stages; "
+            "the local gateway serves exactly one of each."
+        )
+    (api,), (stage,) = apis, stages
+    body = api["Body"]
+    schemes = body.get("securityDefinitions") or body.get("components", {}).get("securitySchemes", {})
+    return RestApi(
+        id=api["Id"],
+        stage=stage["StageName"],
+        api_key_source=api.get("ApiKeySourceType") or body.get("x-amazon-apigateway-api-key-source", "HEADER"),
+        binary_media_types=frozenset(
+            _unescaped(media_type)
+            for media_type in [
+                *api.get("BinaryMediaTypes", []),
+                *body.get("x-amazon-apigateway-binary-media-types", []),
+            ]
+        ),
+        routes=tuple(
+            _route(path, resource, method, operation, body, schemes)
+            for resource, methods in body.get("paths", {}).items()
+            for method, operation in methods.items()
+            if method != "parameters"
+        ),
+        authorizers={
+            name: _authorizer(path, name, scheme["x-amazon-apigateway-authorizer"])
+            for name, scheme in schemes.items()
+            if "x-amazon-apigateway-authorizer" in scheme
+        },
+        gateway_responses={
+            kind: GatewayResponse(
+                status=int(response["statusCode"]) if "statusCode" in response else None,
+                parameters=response.get("responseParameters", {}),
+                templates=response.get("responseTemplates", {}),
+            )
+            for kind, response in body.get("x-amazon-apigateway-gateway-responses", {}).items()
+        },
+        stage_variables=stage.get("Variables", {}),
+        usage_plan=_usage_plan(path, list(documents[_USAGE_PLAN].values()), aws),
+        method_throttles={
+            (_unescaped(setting["ResourcePath"]), setting["HttpMethod"]): Throttle(
+                rate=float(setting["ThrottlingRateLimit"]), burst=int(setting["ThrottlingBurstLimit"])
+            )
+            for setting in stage.get("MethodSettings", [])
+            if "ThrottlingRateLimit" in setting and "ThrottlingBurstLimit" in setting
+        },
+    )
+
+
+def _unescaped(path: str) -> str:
+    """Undo the escaping of `/` in stage settings (`/~1things~1{id}`) and media types (`image~1png`)."""
+    unescaped = path.replace("~1", "/")
+    return unescaped.removeprefix("/") if unescaped.startswith("//") else unescaped
+
+
+def _route(
+    path: Path,
+    resource: str,
+    method: str,
+    operation: _Document,
+    body: _Document,
+    schemes: Mapping[str, _Document],
+) -> Route:
+    integration = operation.get("x-amazon-apigateway-integration", {})
+    if str(integration.get("type", "")).lower() != "aws_proxy":
+        raise InvalidArgumentError(
+            f"{path}: {method.upper()} {resource} has an integration of type {integration.get('type')}. "
+            "The local gateway serves Lambda proxy integrations (aws_proxy) only."
+        )
+    security = operation["security"] if "security" in operation else body.get("security", [])
+    names = {name for requirement in security for name in requirement}
+    authorizers = sorted(name for name in names if "x-amazon-apigateway-authorizer" in schemes.get(name, {}))
+    return Route(
+        resource=resource,
+        method="ANY" if method == "x-amazon-apigateway-any-method" else method.upper(),
+        function=_function_name(path, integration["uri"]),
+        timeout=float(integration.get("timeoutInMillis", _DEFAULT_INTEGRATION_TIMEOUT_MS)) / 1000,
+        authorizer=authorizers[0] if authorizers else None,
+        api_key_required=any(
+            schemes.get(name, {}).get("name", "").lower() == "x-api-key" for name in names - set(authorizers)
+        ),
+    )
+
+
+def _authorizer(path: Path, name: str, definition: _Document) -> RequestAuthorizer:
+    if definition.get("type") != "request":
+        raise InvalidArgumentError(
+            f"{path}: the authorizer {name} is of type {definition.get('type')}. "
+            "The local gateway knows REQUEST authorizers only."
+        )
+    sources = definition.get("identitySource", "")
+    return RequestAuthorizer(
+        name=name,
+        function=_function_name(path, definition["authorizerUri"]),
+        identity_sources=tuple(source.strip() for source in sources.split(",") if source.strip()),
+        ttl=float(definition.get("authorizerResultTtlInSeconds", _DEFAULT_AUTHORIZER_TTL)),
+    )
+
+
+def _function_name(path: Path, uri: str) -> str:
+    found = re.search(r":function:([A-Za-z0-9_-]+)(?::[^/]+)?/invocations$", uri)
+    if found is None:
+        raise InvalidArgumentError(f"{path}: {uri} does not name a Lambda function of the template.")
+    return found[1]
+
+
+def _usage_plan(path: Path, plans: list[_Document], aws: LocalAws) -> UsagePlan | None:
+    """Create the plan in the local API Gateway, where keys are attached to it as in AWS."""
+    if not plans:
+        return None
+    if len(plans) > 1:
+        raise InvalidArgumentError(f"{path} has {len(plans)} usage plans; the local gateway knows one.")
+    (plan,) = plans
+    throttle, quota = plan.get("Throttle"), plan.get("Quota")
+    created = aws.apigateway.create_usage_plan(name=plan.get("UsagePlanName", "local"))
+    return UsagePlan(
+        id=created["id"],
+        throttle=Throttle(float(throttle["RateLimit"]), int(throttle["BurstLimit"])) if throttle else None,
+        quota=Quota(int(quota["Limit"]), quota["Period"]) if quota else None,
+    )
