@@ -1,0 +1,143 @@
+"""The functions of the template: settings, permissions, limits of Lambda. Rules of AWS: docs/aws-facts.md."""
+
+import json
+
+import pytest
+
+from remora.config import AuthorizerSettings, ConnectorSettings
+from tests.template.deployed import Document, deployed, source
+
+FUNCTIONS: dict[str, type[ConnectorSettings] | type[AuthorizerSettings]] = {
+    "ConnectorFunction": ConnectorSettings,
+    "AuthorizerFunction": AuthorizerSettings,
+}
+ENVIRONMENT_LIMIT = 4096
+LONGEST_ARN = 2048
+GATEWAY_LIMIT_SECONDS = 29
+LAYER_LIMIT = 5
+# X-Ray knows no resources for these; everything else must name its own.
+WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def statements(role: str) -> list[Document]:
+    properties = deployed().resources[role]["Properties"]
+    assert "ManagedPolicyArns" not in properties
+    return [statement for policy in properties["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def actions(statement: Document) -> set[str]:
+    value = statement["Action"]
+    return {value} if isinstance(value, str) else set(value)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -> None:
+    given = {name for name in deployed().environment(function) if name.startswith("REMORA_")}
+    assert given == FUNCTIONS[function].environment_names()
+
+
+def longest(value: str | dict[str, str]) -> int:
+    """Return how long the value of an environment variable can be."""
+    if isinstance(value, str):
+        return len(value)
+    parameter = source()["Parameters"].get(value["Ref"])
+    if parameter is None:
+        return LONGEST_ARN
+    if "MaxLength" in parameter:
+        return int(parameter["MaxLength"])
+    return max(len(str(accepted)) for accepted in parameter.get("AllowedValues", [parameter.get("MaxValue")]))
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_the_environment_fits_even_with_the_longest_parameters(function: str) -> None:
+    variables = deployed().environment(function)
+    assert sum(len(name) + longest(value) for name, value in variables.items()) < ENVIRONMENT_LIMIT
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_traces_carry_neither_answers_nor_exceptions(function: str) -> None:
+    variables = deployed().environment(function)
+    assert variables["POWERTOOLS_TRACER_CAPTURE_RESPONSE"] == "false"
+    assert variables["POWERTOOLS_TRACER_CAPTURE_ERROR"] == "false"
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_named_in_its_logs_and_metrics(function: str) -> None:
+    variables = deployed().environment(function)
+    assert variables["POWERTOOLS_SERVICE_NAME"] == function.removesuffix("Function").lower()
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Remora"
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_runs_on_the_newest_python_and_the_chosen_processor(function: str) -> None:
+    properties = deployed().resources[function]["Properties"]
+    assert properties["Runtime"] == "python3.14"
+    assert properties["Architectures"] == [{"Ref": "Architecture"}]
+    assert properties["TracingConfig"] == {"Mode": "Active"}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_gives_up_before_the_gateway_does(function: str) -> None:
+    assert deployed().resources[function]["Properties"]["Timeout"] <= GATEWAY_LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_has_no_more_layers_than_lambda_allows(function: str) -> None:
+    assert len(deployed().resources[function]["Properties"]["Layers"]) <= LAYER_LIMIT
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_logs_to_its_own_group_which_is_not_kept_for_ever(function: str) -> None:
+    group = deployed().resources[function]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert deployed().resources[group]["Type"] == "AWS::Logs::LogGroup"
+    assert group.startswith(function.removesuffix("Function"))
+
+
+def test_every_log_group_has_the_retention_of_the_parameter() -> None:
+    groups = deployed().of_type("AWS::Logs::LogGroup")
+    assert len(groups) == 3
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+@pytest.mark.parametrize("role", ["ConnectorRole", "AuthorizerRole"])
+def test_a_role_has_no_wildcards_except_where_aws_knows_no_resources(role: str) -> None:
+    for statement in statements(role):
+        assert not [action for action in actions(statement) if "*" in action]
+        if statement["Resource"] == "*":
+            assert actions(statement) <= WITHOUT_RESOURCES
+        else:
+            assert set(statement["Resource"]) <= {"Ref", "Fn::GetAtt"}
+
+
+def test_the_connector_may_write_logs_and_traces_and_nothing_else() -> None:
+    allowed = set().union(*(actions(statement) for statement in statements("ConnectorRole")))
+    assert allowed == {"logs:CreateLogStream", "logs:PutLogEvents"} | WITHOUT_RESOURCES
+
+
+def test_the_authorizer_may_read_the_principals_secret_and_no_other() -> None:
+    (secret,) = deployed().of_type("AWS::SecretsManager::Secret")
+    (statement,) = (item for item in statements("AuthorizerRole") if "secretsmanager" in json.dumps(item))
+    assert actions(statement) == {"secretsmanager:GetSecretValue"}
+    assert statement["Resource"] == {"Ref": secret}
+
+
+@pytest.mark.parametrize("role", ["ConnectorRole", "AuthorizerRole"])
+def test_a_role_is_for_lambda_alone(role: str) -> None:
+    trust = deployed().resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert [statement["Principal"] for statement in trust] == [{"Service": "lambda.amazonaws.com"}]
+
+
+def test_the_principals_secret_begins_empty_and_outlives_the_stack() -> None:
+    (name,) = deployed().of_type("AWS::SecretsManager::Secret")
+    resource = deployed().resources[name]
+    assert json.loads(resource["Properties"]["SecretString"]) == {"principals": {}}
+    # A fixed name would stop the next stack of that name while this secret is still there.
+    assert "Name" not in resource["Properties"]
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_layers_are_for_the_functions_runtime() -> None:
+    layers = deployed().of_type("AWS::Lambda::LayerVersion")
+    assert len(layers) == 3
+    assert all(layer["CompatibleRuntimes"] == ["python3.14"] for layer in layers.values())

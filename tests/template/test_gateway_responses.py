@@ -1,0 +1,98 @@
+"""What API Gateway answers by itself: a client must be able to read it, from a browser too, and act on it."""
+
+import json
+import re
+
+import pytest
+
+from tests.template.deployed import deployed
+
+RESPONSES = deployed().gateway_responses()
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+DEFAULT_STATUS = {
+    "ACCESS_DENIED": 403,
+    "INTEGRATION_TIMEOUT": 504,
+    "INVALID_API_KEY": 403,
+    "INVALID_SIGNATURE": 403,
+    "MISSING_AUTHENTICATION_TOKEN": 403,
+    "QUOTA_EXCEEDED": 429,
+    "REQUEST_TOO_LARGE": 413,
+    "RESOURCE_NOT_FOUND": 404,
+    "THROTTLED": 429,
+    "UNAUTHORIZED": 401,
+    "DEFAULT_4XX": None,
+    "DEFAULT_5XX": None,
+}
+CHANGED = {"MISSING_AUTHENTICATION_TOKEN": 404, "INVALID_SIGNATURE": 404}
+
+
+def header(kind: str, name: str) -> str:
+    value: str = RESPONSES[kind]["responseParameters"][f"gatewayresponse.header.{name}"]
+    assert value.startswith("'")  # a static value: nothing in a header here is copied from the request
+    assert value.endswith("'")
+    return value[1:-1]
+
+
+def body(kind: str) -> str:
+    (template,) = RESPONSES[kind]["responseTemplates"].values()
+    assert isinstance(template, str)
+    return template
+
+
+def test_every_response_that_clients_meet_is_defined() -> None:
+    assert set(RESPONSES) == set(DEFAULT_STATUS)
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULT_STATUS))
+def test_the_status_is_aws_own_unless_that_would_mislead(kind: str) -> None:
+    expected = CHANGED.get(kind, DEFAULT_STATUS[kind])
+    status = RESPONSES[kind].get("statusCode")
+    assert (int(status) if status is not None else None) == expected
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULT_STATUS))
+def test_a_browser_may_read_it_wherever_it_comes_from(kind: str) -> None:
+    assert header(kind, "Access-Control-Allow-Origin") == "*"
+    exposed = {name.strip() for name in header(kind, "Access-Control-Expose-Headers").split(",")}
+    assert exposed == {"WWW-Authenticate", "Retry-After", "Mcp-Session-Id", "MCP-Protocol-Version"}
+    assert "gatewayresponse.header.Access-Control-Allow-Credentials" not in RESPONSES[kind]["responseParameters"]
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULT_STATUS))
+def test_it_is_not_cached(kind: str) -> None:
+    assert header(kind, "Cache-Control") == "no-store"
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULT_STATUS))
+def test_the_body_is_a_json_rpc_error(kind: str) -> None:
+    # The gateway substitutes `$context` variables and runs no VTL; `messageString` comes with its quotes.
+    text = body(kind).replace("$context.error.messageString", '"Forbidden"')
+    answer = json.loads(text)
+    assert answer["jsonrpc"] == "2.0"
+    assert answer["id"] is None
+    code = answer["error"]["code"]
+    assert code in {-32600, -32603} or -32019 <= code <= -32000
+    assert code != -32002  # retired by an earlier protocol version, never to be used again
+    assert answer["error"]["message"]
+    assert answer["error"]["data"]["type"]
+    assert answer["error"]["data"]["requestId"] == "$context.extendedRequestId"
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULT_STATUS))
+def test_the_body_uses_context_variables_and_nothing_else_of_vtl(kind: str) -> None:
+    used = set(re.findall(r"\$[A-Za-z.]+", body(kind)))
+    assert used <= {
+        "$context.error.messageString",
+        "$context.error.responseType",
+        "$context.extendedRequestId",
+    }
+    assert "#" not in body(kind)
+
+
+def test_a_refused_key_is_answered_with_a_challenge() -> None:
+    assert header("UNAUTHORIZED", "WWW-Authenticate").startswith("Bearer ")
+
+
+@pytest.mark.parametrize("kind", ["THROTTLED", "QUOTA_EXCEEDED"])
+def test_a_limited_client_learns_when_to_come_back(kind: str) -> None:
+    assert int(header(kind, "Retry-After")) >= 1
