@@ -66,6 +66,8 @@ OMITTED_PACKAGES: Final = (
     Omission("flatbuffers", "only onnxruntime's own tools need it"),
     Omission("packaging", "only onnxruntime's own tools need it"),
     Omission("protobuf", "only onnxruntime's own tools need it"),
+    Omission("uvicorn", "runs servers; sse-starlette looks for it, takes 0.04 s to import it, and does without"),
+    Omission("click", "only uvicorn needs it"),
     Omission("pycparser", "cffi needs it to compile bindings, not to use them"),
 )
 

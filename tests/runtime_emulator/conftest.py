@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.integration.conftest import ChromaServer
 from tests.runtime_emulator.emulator import REPOSITORY, Emulator, Layout, build_layout
 from tests.support.aws import REGION, moto_url
+from tests.support.chroma_server import ChromaServer
 
 __all__ = ["moto_url"]  # a fixture: pytest finds it here
 

@@ -20,7 +20,9 @@ def test_settings_are_read_by_their_environment_names() -> None:
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
-    assert ConnectorSettings.from_environment({"REMORA_CHROMA_HOST": "h", "REMORA_CHROMA_PORT": ""}).chroma_port == 8000
+    assert (
+        ConnectorSettings.from_environment({"REMORA_CHROMA_HOST": "h", "REMORA_CHROMA_PORT": ""}).chroma_port == 8000
+    )
 
 
 @pytest.mark.parametrize(

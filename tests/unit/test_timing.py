@@ -29,7 +29,7 @@ def test_two_calls_do_not_see_each_others_phases() -> None:
                     await asyncio.sleep(0)
             return timings
 
-    async def both() -> list[Timings]:
+    async def both() -> tuple[Timings, Timings]:
         return await asyncio.gather(call(True), call(False))
 
     used, unused = asyncio.run(both())

@@ -66,7 +66,12 @@ def authorize(secret: str, monkeypatch: pytest.MonkeyPatch) -> Authorize:
 
 
 def store(
-    secretsmanager: SecretsManagerClient, secret: str, key: str, *, disabled: bool = False, expires_at: str | None = None
+    secretsmanager: SecretsManagerClient,
+    secret: str,
+    key: str,
+    *,
+    disabled: bool = False,
+    expires_at: str | None = None,
 ) -> None:
     """Make alice the only principal, with one key."""
     alice = {
@@ -143,7 +148,7 @@ def test_a_revoked_key_is_refused_by_an_environment_that_accepted_it(
     store(secretsmanager, secret, key)
     authorize(f"Bearer {key}")
     store(secretsmanager, secret, generate_key("alice"))
-    with pytest.raises(Exception, match="^Unauthorized$"):
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
         authorize(f"Bearer {key}")
 
 
@@ -159,14 +164,12 @@ def test_a_broken_secret_is_a_failure_and_not_a_refusal_and_is_not_shown(
 def refused_for(authorize: Authorize, authorization: str | None, capsys: pytest.CaptureFixture[str]) -> str:
     """Return the reason that the metric counts, after checking that the caller and the log see no credential."""
     capsys.readouterr()
-    with pytest.raises(Exception, match="^Unauthorized$"):
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
         authorize(authorization)
     printed = "".join(capsys.readouterr())
     if authorization is not None:
         assert authorization.split()[-1] not in printed
-    (counted,) = [
-        blob for line in printed.splitlines() if "RefusedCredentials" in (blob := json.loads(line))
-    ]
+    (counted,) = [blob for line in printed.splitlines() if "RefusedCredentials" in (blob := json.loads(line))]
     assert counted["RefusedCredentials"] == [1.0]
     reason = counted["reason"]
     assert isinstance(reason, str)

@@ -123,8 +123,8 @@ def test_the_scheme_is_read_in_any_case_and_with_any_space(header: str) -> None:
 
 def test_a_broken_principals_document_is_an_error_that_holds_none_of_it() -> None:
     document = (
-        '{"principals": {"alice": {"scopes": ["fly"], "space": "alice-space", "usage_key": "usage-key-not-to-be-seen", '
-        '"keys": [{"sha256": "hash-not-to-be-seen"}]}}}'
+        '{"principals": {"alice": {"scopes": ["fly"], "space": "alice-space", '
+        '"usage_key": "usage-key-not-to-be-seen", "keys": [{"sha256": "hash-not-to-be-seen"}]}}}'
     )
     with pytest.raises(ValidationError) as error:
         Principals.model_validate_json(document)
@@ -136,7 +136,9 @@ def test_a_principal_survives_the_authorizer_context() -> None:
     assert Principal.from_authorizer_context(principal.to_authorizer_context()) == principal
 
 
-@pytest.mark.parametrize("context", [{}, {"principal_id": "alice"}, {"principal_id": "a", "scopes": "root", "space": "s"}])
+@pytest.mark.parametrize(
+    "context", [{}, {"principal_id": "alice"}, {"principal_id": "a", "scopes": "root", "space": "s"}]
+)
 def test_a_context_that_no_authorizer_made_is_not_a_principal(context: dict[str, str]) -> None:
     with pytest.raises((KeyError, ValueError)):
         Principal.from_authorizer_context(context)

@@ -1,0 +1,55 @@
+"""The connector's application: what is MCP and what is not, behind the checks that both need."""
+
+from functools import cached_property
+
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connector.browser import BrowserSafety
+from connector.mcp_server import McpEndpoint, create_server
+from connector.tools import catalogue
+from remora.chroma.client import ChromaClient
+from remora.collections.administration import DatabaseAdministration
+from remora.collections.models import Engine
+from remora.config import ConnectorSettings
+from remora.embedding import MiniLM
+from remora.spaces import Spaces
+
+
+class Connector:
+    """The ASGI application, with the MCP endpoint that has to be started on the loop that serves it."""
+
+    def __init__(self, settings: ConnectorSettings) -> None:
+        self._chroma = ChromaClient(
+            host=settings.chroma_host,
+            port=settings.chroma_port,
+            ssl=settings.chroma_ssl,
+            tenant=settings.chroma_tenant,
+        )
+        embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
+        engine = Engine(settings.chroma_engine)
+        tools = catalogue(engine=engine, administration_enabled=settings.database_administration)
+        spaces = Spaces(self._chroma, embedder, engine=engine)
+        self._mcp = McpEndpoint(create_server(tools, spaces, DatabaseAdministration(self._chroma)))
+        # No sessions, so no stream to GET and nothing to DELETE: the route answers 405, as the specification says.
+        # It stands before FastAPI, whose own layers would cost each call a quarter of a millisecond for nothing.
+        routes = [Route("/mcp", self._mcp, methods=["POST"]), Mount("/", self._serve_web)]
+        self._application = BrowserSafety(Router(routes), settings.allowed_origins)
+
+    async def start(self) -> None:
+        """Start what lives as long as the execution environment."""
+        await self._mcp.start()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        await self._application(scope, receive, send)
+
+    async def _serve_web(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._web(scope, receive, send)
+
+    @cached_property
+    def _web(self) -> ASGIApp:
+        # Imported when first asked for: an MCP call on a cold start does without FastAPI, a tenth of a second.
+        from connector.web import create_web
+
+        return create_web(self._chroma)

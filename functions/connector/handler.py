@@ -1,0 +1,43 @@
+"""Lambda entry point of the connector: REST proxy events to the application, through Mangum.
+
+The event loop is made once and outlives the invocations, so that the session manager and the connections to
+Chroma do too. Mangum's own lifespan would start and stop the application once per invocation.
+"""
+
+import gc
+
+# Imports make half a million objects that stay. Looking for garbage among them takes 0.07 s of a cold start.
+gc.disable()
+
+import asyncio
+import warnings
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from mangum import Mangum
+from mangum.types import LambdaContext
+
+from connector.app import Connector
+from remora.config import ConnectorSettings
+
+logger = Logger()
+metrics = Metrics()
+# Metrics are of tool calls; an invocation that is none has none, and that is not worth a warning each time.
+warnings.filterwarnings("ignore", message="No application metrics to publish")
+
+_loop = asyncio.new_event_loop()
+asyncio.set_event_loop(_loop)
+_connector = Connector(ConnectorSettings.from_environment())
+_loop.run_until_complete(_connector.start())
+_application = Mangum(_connector, lifespan="off")
+
+# What is here now stays, so it need never be looked through again.
+gc.freeze()
+gc.enable()
+
+
+@metrics.log_metrics(capture_cold_start_metric=True)
+@logger.inject_lambda_context(log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one API Gateway REST proxy event."""
+    return _application(event, context)

@@ -1,0 +1,39 @@
+"""The connector's plain web routes, on FastAPI: everything that is not MCP."""
+
+from fastapi import FastAPI, Response
+from pydantic import BaseModel
+
+from remora import __version__
+from remora.chroma.client import ChromaClient
+from remora.chroma.deadline import Deadline
+from remora.errors import RemoraError
+
+_HEALTH_SECONDS = 3.0
+
+
+class Health(BaseModel):
+    """Whether the connector runs (`status`) and reaches Chroma (`chroma`)."""
+
+    status: str
+    chroma: str
+
+
+def create_web(chroma: ChromaClient) -> FastAPI:
+    """Return the application.
+
+    Args:
+        chroma: The Chroma server that the health check asks.
+    """
+    web = FastAPI(title="Remora", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @web.get("/health")
+    async def health(response: Response) -> Health:
+        """Tell whether the connector runs and reaches Chroma; needs no key, so it says no more than that."""
+        try:
+            await chroma.heartbeat(deadline=Deadline.after(_HEALTH_SECONDS))
+        except RemoraError:
+            response.status_code = 503
+            return Health(status="degraded", chroma="unreachable")
+        return Health(status="ok", chroma="ok")
+
+    return web
