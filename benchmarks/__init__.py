@@ -1,0 +1,1 @@
+"""Measurements of Remora on the machine at hand. Run `make bench`."""
