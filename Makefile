@@ -1,0 +1,78 @@
+# `make dev` runs Remora on this machine; `make test` runs every test. Each target sets itself up.
+# Needs Python 3.11 or later and make.
+
+PYTHON ?= python3
+VENV := .venv
+SAM_VENV := .venv-sam
+BIN := $(VENV)/bin
+SAM := $(SAM_VENV)/bin/sam
+MODEL := .build/embedding-model
+TEST_TOOLS := .tools/node
+
+# The layers' builds run inside `sam build`, in a copy of their folder, with this interpreter.
+export REMORA_PYTHON := $(CURDIR)/$(BIN)/python
+export SAM_CLI_TELEMETRY := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test lint format build bench lock model clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --data DIR --log-level L")
+	@exec $(BIN)/remora dev $(ARGS)
+
+test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Run every test (ARGS="-k name" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer layers/dependencies layers/embedding-model scripts tests benchmarks
+	$(BIN)/cfn-lint template.yaml
+	$(SAM) validate --lint
+
+format: $(VENV)/.installed ## Put the code into its usual form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: $(VENV)/.installed $(SAM_VENV)/.installed ## Build what `sam deploy` uploads, for the template's runtime and architecture
+	$(SAM) build $(ARGS)
+
+bench: $(VENV)/.installed model ## Measure speed on this machine
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(VENV)/.installed ## Renew the locks from the .in files, at the latest versions
+	$(BIN)/uv pip compile $(LOCK) layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
+	$(BIN)/uv pip compile $(LOCK) requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) requirements/sam.in -o requirements/sam.txt
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+clean: ## Remove what the other targets made (your data in .remora/ stays)
+	rm -rf $(VENV) $(SAM_VENV) .build .aws-sam .tools
+
+model: $(VENV)/.installed
+	@$(BIN)/python layers/embedding-model/build.py $(MODEL)
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@echo "Installing into $(VENV) (once, a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Remora needs Python 3.11 or later: make PYTHON=python3.13 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(SAM_VENV)/.installed: requirements/sam.txt
+	@echo "Installing the SAM command line into $(SAM_VENV) (once, a minute)"
+	@$(PYTHON) -m venv $(SAM_VENV)
+	$(SAM_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/sam.txt
+	@touch $@
+
+# The MCP conformance suite and the Inspector run on Node; the tests that need them say so when it is not there.
+$(TEST_TOOLS)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
+	@echo "Installing the MCP conformance suite and Inspector into $(TEST_TOOLS)"
+	@mkdir -p $(TEST_TOOLS)
+	@cp tests/conformance/package.json tests/conformance/package-lock.json $(TEST_TOOLS)/
+	cd $(TEST_TOOLS) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
