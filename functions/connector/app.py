@@ -2,10 +2,12 @@
 
 from functools import cached_property
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from connector.browser import BrowserSafety
+from connector.browser import BrowserSafety, refusal
 from connector.mcp_server import McpEndpoint, create_server
 from connector.tools import catalogue
 from remora.chroma.client import ChromaClient
@@ -14,6 +16,11 @@ from remora.collections.models import Engine
 from remora.config import ConnectorSettings
 from remora.embedding import MiniLM
 from remora.spaces import Spaces
+
+
+def _only_post(_: Request) -> Response:
+    # No sessions, so no stream to GET and nothing to DELETE (MCP specification, Streamable HTTP transport).
+    return refusal(405, "This server keeps no sessions: POST each message to this URL.", {"Allow": "POST"})
 
 
 class Connector:
@@ -31,9 +38,12 @@ class Connector:
         tools = catalogue(engine=engine, administration_enabled=settings.database_administration)
         spaces = Spaces(self._chroma, embedder, engine=engine)
         self._mcp = McpEndpoint(create_server(tools, spaces, DatabaseAdministration(self._chroma)))
-        # No sessions, so no stream to GET and nothing to DELETE: the route answers 405, as the specification says.
         # It stands before FastAPI, whose own layers would cost each call a quarter of a millisecond for nothing.
-        routes = [Route("/mcp", self._mcp, methods=["POST"]), Mount("/", self._serve_web)]
+        routes = [
+            Route("/mcp", self._mcp, methods=["POST"]),
+            Route("/mcp", _only_post, methods=["GET", "DELETE"]),
+            Mount("/", self._serve_web),
+        ]
         self._application = BrowserSafety(Router(routes), settings.allowed_origins)
 
     async def start(self) -> None:

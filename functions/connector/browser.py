@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -90,7 +90,7 @@ class BrowserSafety:
         await self._app(scope, receive, send_safely)
 
 
-def refusal(status: int, message: str) -> Response:
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an HTTP error whose body is a JSON-RPC error, so that MCP clients can show its message."""
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": message}}
-    return Response(json.dumps(body), status_code=status, media_type="application/json")
+    return Response(json.dumps(body), status_code=status, headers=headers, media_type="application/json")
