@@ -4,7 +4,7 @@ import json
 import subprocess
 from typing import Any
 
-from tests.conformance.conftest import NODE_MODULES
+from tests.conformance.suite import NODE_MODULES
 from tests.support.local_stack import LocalStack
 
 
