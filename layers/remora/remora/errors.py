@@ -22,6 +22,10 @@ class AlreadyExistsError(RemoraError):
     """What the caller wants to create exists already; nothing was changed."""
 
 
+class ConflictError(RemoraError):
+    """Somebody else changed it in between; nothing was changed."""
+
+
 class PermissionDeniedError(RemoraError):
     """The caller's scopes do not cover the operation; nothing was changed."""
 
@@ -31,4 +35,4 @@ class UnsupportedError(RemoraError):
 
 
 class UnavailableError(RemoraError):
-    """Chroma did not answer, or not in time. Safe to try again unless the message says otherwise."""
+    """Chroma or S3 did not answer, or not in time. Safe to try again unless the message says otherwise."""
