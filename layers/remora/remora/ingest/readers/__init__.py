@@ -1,0 +1,1 @@
+"""One module for each format, each with a function `read(content: bytes) -> Document`."""
