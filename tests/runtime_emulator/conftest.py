@@ -65,6 +65,7 @@ def environments(layout: Layout, chroma: ChromaServer, moto_url: str) -> Mapping
             "POWERTOOLS_SERVICE_NAME": "connector",
             "REMORA_CHROMA_HOST": chroma.host,
             "REMORA_CHROMA_PORT": str(chroma.port),
+            "REMORA_MEMORY_BUCKET": "remora-memory",
             "REMORA_MODEL_DIR": str(layout.opt / "embedding-model"),
         },
         "AuthorizerFunction": {

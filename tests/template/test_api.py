@@ -7,8 +7,10 @@ import pytest
 from tests.template.deployed import deployed
 
 AUTHORIZER = "KeyAuthorizer"
-PROTECTED = {("/mcp", "POST"), ("/mcp", "GET"), ("/mcp", "DELETE")}
-OPEN = {("/mcp", "OPTIONS"), ("/health", "GET")}
+MCP = ("/mcp", "/mcp/memory", "/mcp/chroma")
+REST = "/api/{proxy+}"
+PROTECTED = {(path, method) for path in (*MCP, REST) for method in ("POST", "GET", "DELETE")}
+OPEN = {(path, "OPTIONS") for path in (*MCP, REST)} | {("/health", "GET")}
 
 
 def test_the_api_has_these_routes_and_no_other() -> None:
@@ -53,12 +55,17 @@ def test_another_cache_time_makes_another_deployment() -> None:
     assert set(first.of_type("AWS::ApiGateway::Deployment")) != set(second.of_type("AWS::ApiGateway::Deployment"))
 
 
-def test_only_the_api_may_run_the_functions() -> None:
-    permissions = deployed().of_type("AWS::Lambda::Permission")
-    for permission in permissions.values():
+def test_only_the_api_may_run_the_functions_behind_it() -> None:
+    permissions = [
+        permission
+        for permission in deployed().of_type("AWS::Lambda::Permission").values()
+        if "Connector" in json.dumps(permission["FunctionName"])
+        or "Authorizer" in json.dumps(permission["FunctionName"])
+    ]
+    for permission in permissions:
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert "ConnectorApi" in json.dumps(permission["SourceArn"])
-    functions = {json.dumps(permission["FunctionName"]) for permission in permissions.values()}
+    functions = {json.dumps(permission["FunctionName"]) for permission in permissions}
     assert len(functions) == 2
 
 

@@ -1,16 +1,23 @@
 """The functions of the template: settings, permissions, limits of Lambda. Rules of AWS: docs/aws-facts.md."""
 
 import json
+import re
 
 import pytest
 
-from remora.config import AuthorizerSettings, ConnectorSettings
+from remora.config import AuthorizerSettings, ConnectorSettings, IngestSettings, UpkeepSettings
 from tests.template.deployed import Document, deployed, source
 
-FUNCTIONS: dict[str, type[ConnectorSettings] | type[AuthorizerSettings]] = {
+Settings = type[ConnectorSettings] | type[AuthorizerSettings] | type[IngestSettings] | type[UpkeepSettings]
+FUNCTIONS: dict[str, Settings] = {
     "ConnectorFunction": ConnectorSettings,
     "AuthorizerFunction": AuthorizerSettings,
+    "IngestFunction": IngestSettings,
+    "UpkeepFunction": UpkeepSettings,
 }
+ROLES = ["AuthorizerRole", "ConnectorRole", "IngestRole", "UpkeepRole"]
+JOURNAL = ("memories", "claims", "conversations", "pending")
+LONGEST_RUN_SECONDS = 900
 ENVIRONMENT_LIMIT = 4096
 LONGEST_ARN = 2048
 GATEWAY_LIMIT_SECONDS = 29
@@ -76,9 +83,14 @@ def test_a_function_runs_on_the_newest_python_and_the_chosen_processor(function:
     assert properties["TracingConfig"] == {"Mode": "Active"}
 
 
-@pytest.mark.parametrize("function", sorted(FUNCTIONS))
-def test_a_function_gives_up_before_the_gateway_does(function: str) -> None:
+@pytest.mark.parametrize("function", ["ConnectorFunction", "AuthorizerFunction"])
+def test_a_function_behind_the_api_gives_up_before_the_gateway_does(function: str) -> None:
     assert deployed().resources[function]["Properties"]["Timeout"] <= GATEWAY_LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("function", ["IngestFunction", "UpkeepFunction"])
+def test_a_function_that_nobody_waits_for_has_all_the_time_that_lambda_gives(function: str) -> None:
+    assert deployed().resources[function]["Properties"]["Timeout"] == LONGEST_RUN_SECONDS
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
@@ -95,23 +107,77 @@ def test_a_function_logs_to_its_own_group_which_is_not_kept_for_ever(function: s
 
 def test_every_log_group_has_the_retention_of_the_parameter() -> None:
     groups = deployed().of_type("AWS::Logs::LogGroup")
-    assert len(groups) == 3
+    assert len(groups) == 1 + len(FUNCTIONS)
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
-@pytest.mark.parametrize("role", ["ConnectorRole", "AuthorizerRole"])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_has_no_wildcards_except_where_aws_knows_no_resources(role: str) -> None:
     for statement in statements(role):
         assert not [action for action in actions(statement) if "*" in action]
         if statement["Resource"] == "*":
             assert actions(statement) <= WITHOUT_RESOURCES
-        else:
-            assert set(statement["Resource"]) <= {"Ref", "Fn::GetAtt"}
+            continue
+        for resource in resources(statement):
+            (kind,) = resource
+            assert kind in {"Ref", "Fn::GetAtt", "Fn::Sub"}
+            # The objects of one kind, never the whole bucket.
+            assert kind != "Fn::Sub" or re.fullmatch(r"\$\{MemoryBucket\.Arn\}/[a-z]+/\*", resource[kind])
 
 
-def test_the_connector_may_write_logs_and_traces_and_nothing_else() -> None:
+def resources(statement: Document) -> list[Document]:
+    value = statement["Resource"]
+    return value if isinstance(value, list) else [value]
+
+
+def granted(role: str, folder: str) -> set[str]:
+    """Return what a role may do with the objects of one kind."""
+    wanted = {"Fn::Sub": f"${{MemoryBucket.Arn}}/{folder}/*"}
+    return set().union(*(actions(statement) for statement in statements(role) if wanted in resources(statement)))
+
+
+@pytest.mark.parametrize("role", ["ConnectorRole", "IngestRole", "UpkeepRole"])
+@pytest.mark.parametrize("folder", JOURNAL)
+def test_who_keeps_the_journal_may_read_write_and_purge_it(role: str, folder: str) -> None:
+    assert granted(role, folder) == {"s3:GetObject", "s3:PutObject", "s3:DeleteObjectVersion"}
+
+
+@pytest.mark.parametrize(
+    ("role", "uploads", "exports"),
+    [
+        ("ConnectorRole", {"s3:PutObject"}, {"s3:GetObject"}),
+        ("IngestRole", {"s3:GetObject", "s3:DeleteObjectVersion"}, {"s3:PutObject", "s3:AbortMultipartUpload"}),
+        ("UpkeepRole", set(), set()),
+        ("AuthorizerRole", set(), set()),
+    ],
+)
+def test_files_are_signed_by_the_connector_and_read_and_written_by_ingest(
+    role: str, uploads: set[str], exports: set[str]
+) -> None:
+    assert (granted(role, "uploads"), granted(role, "exports")) == (uploads, exports)
+
+
+@pytest.mark.parametrize("role", ["ConnectorRole", "IngestRole", "UpkeepRole"])
+def test_an_object_that_is_missing_is_said_to_be_missing(role: str) -> None:
+    # Without s3:ListBucket, or with it under a condition that a read does not meet, S3 answers 403 and not 404.
+    (statement,) = (item for item in statements(role) if "s3:ListBucket" in actions(item))
+    assert statement["Resource"] == {"Fn::GetAtt": ["MemoryBucket", "Arn"]}
+    assert "Condition" not in statement
+
+
+def test_the_connector_may_do_nothing_beyond_logs_traces_and_the_memory_bucket() -> None:
     allowed = set().union(*(actions(statement) for statement in statements("ConnectorRole")))
-    assert allowed == {"logs:CreateLogStream", "logs:PutLogEvents"} | WITHOUT_RESOURCES
+    assert {action for action in allowed if not action.startswith("s3:")} == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    } | WITHOUT_RESOURCES
+
+
+def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:
+    runs = [(role, item) for role in ROLES for item in statements(role) if "lambda:InvokeFunction" in actions(item)]
+    assert [(role, item["Resource"]) for role, item in runs] == [
+        ("IngestRole", {"Fn::GetAtt": ["UpkeepFunction", "Arn"]})
+    ]
 
 
 def test_the_authorizer_may_read_the_principals_secret_and_no_other() -> None:
@@ -121,7 +187,7 @@ def test_the_authorizer_may_read_the_principals_secret_and_no_other() -> None:
     assert statement["Resource"] == {"Ref": secret}
 
 
-@pytest.mark.parametrize("role", ["ConnectorRole", "AuthorizerRole"])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_is_for_lambda_alone(role: str) -> None:
     trust = deployed().resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert [statement["Principal"] for statement in trust] == [{"Service": "lambda.amazonaws.com"}]

@@ -10,6 +10,7 @@ def test_settings_are_read_by_their_environment_names() -> None:
         {
             "REMORA_CHROMA_HOST": "chroma.internal",
             "REMORA_CHROMA_PORT": "8001",
+            "REMORA_MEMORY_BUCKET": "remora-memory",
             "REMORA_CHROMA_SSL": "true",
             "REMORA_ALLOWED_ORIGINS": "https://claude.ai, https://chatgpt.com",
             "PATH": "/bin",
@@ -21,7 +22,10 @@ def test_settings_are_read_by_their_environment_names() -> None:
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
     assert (
-        ConnectorSettings.from_environment({"REMORA_CHROMA_HOST": "h", "REMORA_CHROMA_PORT": ""}).chroma_port == 8000
+        ConnectorSettings.from_environment(
+            {"REMORA_CHROMA_HOST": "h", "REMORA_CHROMA_PORT": "", "REMORA_MEMORY_BUCKET": "b-1"}
+        ).chroma_port
+        == 8000
     )
 
 
@@ -29,6 +33,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
     ("environment", "named"),
     [
         ({}, "REMORA_CHROMA_HOST"),
+        ({"REMORA_CHROMA_HOST": "h"}, "REMORA_MEMORY_BUCKET"),
         ({"REMORA_CHROMA_HOST": "h", "REMORA_CHROMA_PORT": "99999"}, "REMORA_CHROMA_PORT"),
         ({"REMORA_CHROMA_HOST": "h", "REMORA_CHROMA_ENGINE": "cluster"}, "REMORA_CHROMA_ENGINE"),
     ],

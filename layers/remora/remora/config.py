@@ -50,19 +50,15 @@ class _EnvironmentModel(BaseModel):
             raise ValueError(f"The function's environment is not usable: {problems}") from None
 
 
-class ConnectorSettings(_EnvironmentModel):
-    """The connector's settings.
+class _MemorySettings(_EnvironmentModel):
+    """What every function needs that works with memories.
 
     Attributes:
         chroma_host: Host name or address of the Chroma server.
         chroma_port: Its port.
         chroma_ssl: Whether it speaks TLS.
         chroma_tenant: The Chroma tenant that holds the spaces.
-        chroma_engine: `single-node`, or `distributed` for an engine that also has the Search API, native
-            forks and indexing status; tools for these are offered only there.
-        database_administration: Whether the tools that create, list and delete databases are offered to
-            principals with the scope `admin`.
-        allowed_origins: Origins whose browsers may call; requests without an Origin are not from a browser.
+        memory_bucket: Name of the S3 bucket that holds the journal and the files of jobs.
         embedding_threads: Threads that one embedding call may use.
         model_dir: Folder of the embedding model's layer.
     """
@@ -71,11 +67,33 @@ class ConnectorSettings(_EnvironmentModel):
     chroma_port: int = Field(default=8000, ge=1, le=65535)
     chroma_ssl: bool = False
     chroma_tenant: str = Field(default="default_tenant", min_length=1)
+    memory_bucket: str = Field(min_length=3)
+    embedding_threads: int = Field(default=1, ge=1, le=16)
+    model_dir: Path = Path("/opt/embedding-model")
+
+
+class ConnectorSettings(_MemorySettings):
+    """The connector's settings.
+
+    Attributes:
+        chroma_engine: `single-node`, or `distributed` for an engine that also has the Search API, native
+            forks and indexing status; tools for these are offered only there.
+        database_administration: Whether the tools that create, list and delete databases are offered to
+            principals with the scope `admin`.
+        allowed_origins: Origins whose browsers may call; requests without an Origin are not from a browser.
+    """
+
     chroma_engine: Literal["single-node", "distributed"] = "single-node"
     database_administration: bool = False
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_split_on_commas)] = ()
-    embedding_threads: int = Field(default=1, ge=1, le=16)
-    model_dir: Path = Path("/opt/embedding-model")
+
+
+class IngestSettings(_MemorySettings):
+    """The settings of the ingest function."""
+
+
+class UpkeepSettings(_MemorySettings):
+    """The settings of the upkeep function."""
 
 
 class AuthorizerSettings(_EnvironmentModel):

@@ -249,7 +249,7 @@ class TestExecutionEnvironment:
         assert variables["_HANDLER"] == "answers.handler"
         assert variables["AWS_LAMBDA_FUNCTION_NAME"] == "AnswersFunction"
         assert variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
-        assert variables["AWS_ACCESS_KEY_ID"] == "local"
+        assert variables["AWS_ACCESS_KEY_ID"].startswith("LOCAL")
         assert variables["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
 
     def test_the_context_object_is_lambdas(self, http: httpx2.Client) -> None:

@@ -15,6 +15,7 @@ def instructions(connection: Connection) -> str:
     return "\n".join(
         [
             f"URL  {connection.url}",
+            *(f"     {part}" for part in connection.parts),
             f"Key  {connection.key}",
             "",
             "Claude Code:",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remora.auth.keys import Principals, StoredKey, StoredPrincipal, generate_key, hash_key
 from remora.auth.principal import Scope
@@ -19,12 +19,19 @@ SPACE = "local"
 
 
 class Connection(BaseModel):
-    """What a client needs: the URL of the MCP endpoint and a bearer key. Kept in `connection.json`."""
+    """What a client needs. Kept in `connection.json`, but for the parts.
+
+    Attributes:
+        url: The URL of the MCP endpoint.
+        key: A bearer key.
+        parts: URLs of endpoints that offer a part of the tools.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     url: str
     key: str
+    parts: tuple[str, ...] = Field(default=(), exclude=True)
 
 
 class LocalPrincipal(BaseModel):

@@ -1,9 +1,9 @@
-"""What a template deploys, as the local run needs it: an API, its functions, its usage plan, all resolved."""
+"""What a template deploys, as the local run needs it: an API, functions, buckets and rules, all resolved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -21,6 +21,8 @@ class FunctionSettings:
         timeout: Seconds after which an invocation is ended.
         memory_mb: What the context object reports; not enforced locally.
         environment: The variables of the template, resolved.
+        retries: How often an event that it failed to handle is given to it again, if nobody waits for the answer.
+        on_failure: Name of the function that is told of such an event in the end, if any.
     """
 
     name: str
@@ -30,6 +32,55 @@ class FunctionSettings:
     timeout: float
     memory_mb: int
     environment: Mapping[str, str]
+    retries: int = 2
+    on_failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expiration:
+    """Objects whose keys begin with `prefix` are removed when they were last written `days` ago."""
+
+    prefix: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An S3 bucket.
+
+    Attributes:
+        name: Its name, the same in every run.
+        versioned: Whether it keeps versions.
+        notifies: Whether EventBridge is told of its objects.
+        expirations: What is removed after some time.
+    """
+
+    name: str
+    versioned: bool
+    notifies: bool
+    expirations: tuple[Expiration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An EventBridge rule that leads to functions.
+
+    Attributes:
+        name: Its logical id in the template.
+        pattern: Which events it is for, if it is for events.
+        schedule: When it runs, if it is for a schedule, as the template writes it.
+        functions: Names of the functions.
+    """
+
+    name: str
+    pattern: Mapping[str, Any] | None
+    schedule: str | None
+    functions: tuple[str, ...]
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:events:{REGION}:{ACCOUNT_ID}:rule/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +196,5 @@ class Deployment:
 
     api: RestApi
     functions: Mapping[str, FunctionSettings]
+    buckets: tuple[Bucket, ...]
+    rules: tuple[Rule, ...]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import uvicorn
@@ -16,6 +17,7 @@ import watchfiles
 
 import remora
 from remora.errors import InvalidArgumentError, UnavailableError
+from remora.local.asynchronous import AsynchronousInvocations
 from remora.local.aws import LocalAws
 from remora.local.chroma import ChromaServer
 from remora.local.connection import Connection, LocalPrincipal, held, published, withdraw
@@ -73,7 +75,7 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         report(f"Starting Chroma, with its data in {options.data_dir / 'chroma'}")
         chroma = ChromaServer(options.data_dir / "chroma", options.data_dir / "chroma.log")
         stack.push_async_callback(chroma.stop)
-        aws = LocalAws()
+        aws = LocalAws(options.data_dir / "s3")
         stack.callback(aws.stop)
         report(f"Reading {options.template}")
         deployment, _ = await asyncio.gather(
@@ -82,6 +84,7 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         watching = asyncio.create_task(chroma.watch())
         stack.push_async_callback(_cancelled, watching)
         key_id = await asyncio.to_thread(_admit, principal, deployment, aws)
+        await asyncio.to_thread(_expire, deployment, aws)
 
         environment = aws.environment()
         if any(_MODEL_VARIABLE in function.environment for function in deployment.functions.values()):
@@ -91,12 +94,26 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         functions = {name: Function(settings, environment, log) for name, settings in deployment.functions.items()}
         for function in functions.values():
             stack.push_async_callback(function.end)
-        await asyncio.gather(*(function.warm_up() for function in functions.values()))
+        # The others start when there is something for them to do.
+        called = {route.function for route in deployment.api.routes} | {
+            authorizer.function for authorizer in deployment.api.authorizers.values()
+        }
+        await asyncio.gather(*(functions[name].warm_up() for name in called))
+        asynchronous = AsynchronousInvocations(deployment.rules, functions, aws.objects)
+        notifying = frozenset(bucket.name for bucket in deployment.buckets if bucket.notifies)
+        aws.s3.notify(notifying, asynchronous.receivers, asynchronous.wake)
 
         keys = _ApiKeys(aws, deployment.api, {principal.usage_key: key_id} if key_id else {})
         gateway = Gateway(deployment.api, functions, keys.find)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/{deployment.api.stage}{_MCP_PATH}"
-        connection = Connection(url=url, key=principal.key)
+        stage_url = f"http://127.0.0.1:{listener.getsockname()[1]}/{deployment.api.stage}"
+        parts = sorted(
+            route.resource
+            for route in deployment.api.routes
+            if route.method == "POST" and route.resource.startswith(f"{_MCP_PATH}/")
+        )
+        connection = Connection(
+            url=stage_url + _MCP_PATH, key=principal.key, parts=tuple(stage_url + part for part in parts)
+        )
         server = _Server(
             uvicorn.Config(
                 gateway,
@@ -118,7 +135,9 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         stack.push_async_callback(_cancelled, reloading)
         report(f"Ready after {time.monotonic() - started:.1f} seconds")
         ready(connection)
-        done, _ = await asyncio.wait({watching, serving, reloading}, return_when=asyncio.FIRST_COMPLETED)
+        invoking = asyncio.create_task(asynchronous.run())
+        stack.push_async_callback(_cancelled, invoking)
+        done, _ = await asyncio.wait({watching, serving, reloading, invoking}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
 
@@ -193,6 +212,16 @@ def _admit(principal: LocalPrincipal, deployment: Deployment, aws: LocalAws) -> 
     key_id = client.create_api_key(name="local", value=principal.usage_key, enabled=True)["id"]
     client.create_usage_plan_key(usagePlanId=plan.id, keyId=key_id, keyType="API_KEY")
     return key_id
+
+
+def _expire(deployment: Deployment, aws: LocalAws) -> None:
+    """Remove from the buckets what their lifecycle has outlived, once a run."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for bucket in deployment.buckets:
+        for expiration in bucket.expirations:
+            before = (now - timedelta(days=expiration.days)).isoformat(timespec="microseconds")
+            with aws.objects.lock:
+                aws.objects.expire(bucket.name, expiration.prefix, before)
 
 
 @contextlib.contextmanager

@@ -20,27 +20,31 @@ from samtranslator.yaml_helper import yaml_parse
 from remora.errors import InvalidArgumentError
 from remora.local.aws import LocalAws
 from remora.local.deployment import (
+    Bucket,
     Deployment,
+    Expiration,
     FunctionSettings,
     GatewayResponse,
     Quota,
     RequestAuthorizer,
     RestApi,
     Route,
+    Rule,
     Throttle,
     UsagePlan,
 )
 from remora.local.messages import Json
 
 STACK_NAME = "remora-local"
+_BUCKET = "AWS::S3::Bucket"
 # Resources that a function can call, and that moto therefore has to hold. Everything else in a template is
-# either played by the local run itself (the API, the functions) or has no meaning on one machine (roles,
+# either played by the local run itself (the API, the functions, the rules) or has no meaning on one machine (roles,
 # permissions, alarms).
 _DATA_RESOURCES = (
     "AWS::DynamoDB::Table",
     "AWS::KMS::Alias",
     "AWS::KMS::Key",
-    "AWS::S3::Bucket",
+    _BUCKET,
     "AWS::SNS::Topic",
     "AWS::SQS::Queue",
     "AWS::SSM::Parameter",
@@ -50,17 +54,23 @@ _FUNCTION = "AWS::Lambda::Function"
 _REST_API = "AWS::ApiGateway::RestApi"
 _STAGE = "AWS::ApiGateway::Stage"
 _USAGE_PLAN = "AWS::ApiGateway::UsagePlan"
+_RULE = "AWS::Events::Rule"
+_EVENT_INVOKE_CONFIG = "AWS::Lambda::EventInvokeConfig"
 # The properties that the local run reads. Others may refer to resources that have no local counterpart.
 _READ = {
     _FUNCTION: ("Handler", "Timeout", "MemorySize", "Environment"),
     _REST_API: ("Body", "ApiKeySourceType", "BinaryMediaTypes"),
     _STAGE: ("StageName", "Variables", "MethodSettings"),
     _USAGE_PLAN: ("UsagePlanName", "Throttle", "Quota"),
+    _BUCKET: ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration"),
+    _RULE: ("EventPattern", "ScheduleExpression", "State", "Targets"),
+    _EVENT_INVOKE_CONFIG: ("FunctionName", "MaximumRetryAttempts", "DestinationConfig"),
 }
 _DEFAULT_INTEGRATION_TIMEOUT_MS = 29_000
 _DEFAULT_AUTHORIZER_TTL = 300
 _LAMBDA_DEFAULT_TIMEOUT = 3
 _LAMBDA_DEFAULT_MEMORY_MB = 128
+_LAMBDA_DEFAULT_RETRIES = 2
 
 _Document = dict[str, Json]
 
@@ -106,10 +116,21 @@ def deploy(path: Path, parameters: Mapping[str, str], aws: LocalAws) -> Deployme
     except InvalidDocumentException as error:
         causes = "; ".join(cause.message for cause in error.causes) or error.message
         raise InvalidArgumentError(f"{path} is not a valid SAM template: {causes}") from None
+    _name_buckets(transformed)
     documents = _resolve(path, transformed, parameters, aws)
+    configurations = {item["FunctionName"]: item for item in documents[_EVENT_INVOKE_CONFIG].values()}
     return Deployment(
         api=_rest_api(path, documents, aws),
-        functions={name: _function(name, properties, code_dirs) for name, properties in documents[_FUNCTION].items()},
+        functions={
+            name: _function(name, properties, code_dirs, configurations.get(name, {}))
+            for name, properties in documents[_FUNCTION].items()
+        },
+        buckets=tuple(_bucket(path, name, properties, aws) for name, properties in documents[_BUCKET].items()),
+        rules=tuple(
+            _rule(path, name, properties)
+            for name, properties in documents[_RULE].items()
+            if properties.get("State", "ENABLED") != "DISABLED"
+        ),
     )
 
 
@@ -152,14 +173,21 @@ def _take_code_dirs(source: _Document, root: Path) -> dict[str, Path]:
     return code_dirs
 
 
+def _name_buckets(template: _Document) -> None:
+    """Name the buckets that have no name after the template's ids, where AWS makes a new name with each stack."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == _BUCKET:
+            resource.setdefault("Properties", {}).setdefault("BucketName", f"{STACK_NAME}-{name}".lower())
+
+
 def _resolve(
     path: Path, template: _Document, parameters: Mapping[str, str], aws: LocalAws
 ) -> dict[str, dict[str, _Document]]:
     """Deploy the reduced template to moto, and return the properties that the local run reads, resolved.
 
     Returns:
-        Resource type, to logical id, to properties. The id of the API is added as its property `Id`, and the
-        ARN of each function as its property `Arn`.
+        Resource type, to logical id, to properties. The id of the API is added as its property `Id`, the ARN of
+        each function as its property `Arn`, and the name of each bucket as its property `Name`.
     """
     reduced: dict[str, _Document] = {_ROLE_NAME: _ROLE}
     secrets: dict[str, str] = {}
@@ -181,6 +209,8 @@ def _resolve(
         elif kind == _REST_API:
             reduced[name] = {"Type": kind, "Properties": {"Name": name}, **condition}
             wanted["Id"] = {"Ref": name}
+        elif kind == _BUCKET:
+            wanted["Name"] = {"Ref": name}
         key = f"Output{len(outputs)}"
         kinds[key] = (kind, name)
         outputs[key] = {"Value": {"Fn::ToJsonString": wanted}, **condition}
@@ -276,7 +306,10 @@ def _without_nulls(value: Json) -> Json:
     return value
 
 
-def _function(name: str, properties: _Document, code_dirs: Mapping[str, Path]) -> FunctionSettings:
+def _function(
+    name: str, properties: _Document, code_dirs: Mapping[str, Path], asynchronous: _Document
+) -> FunctionSettings:
+    on_failure = asynchronous.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     return FunctionSettings(
         name=name,
         arn=properties["Arn"],
@@ -287,6 +320,45 @@ def _function(name: str, properties: _Document, code_dirs: Mapping[str, Path]) -
         environment={
             key: str(value) for key, value in properties.get("Environment", {}).get("Variables", {}).items()
         },
+        retries=int(asynchronous.get("MaximumRetryAttempts", _LAMBDA_DEFAULT_RETRIES)),
+        on_failure=on_failure.rpartition(":function:")[2] if on_failure is not None else None,
+    )
+
+
+def _bucket(path: Path, name: str, properties: _Document, aws: LocalAws) -> Bucket:
+    """Return a bucket, with the versioning that moto's CloudFormation leaves out."""
+    notifications = properties.get("NotificationConfiguration", {})
+    if set(notifications) - {"EventBridgeConfiguration"}:
+        raise InvalidArgumentError(
+            f"{path}: the bucket {name} tells others than EventBridge of its objects, which is not done locally. "
+            "Use EventBridgeConfiguration and a rule."
+        )
+    versioned = properties.get("VersioningConfiguration", {}).get("Status") == "Enabled"
+    if versioned:
+        aws.s3_client.put_bucket_versioning(Bucket=properties["Name"], VersioningConfiguration={"Status": "Enabled"})
+    return Bucket(
+        name=properties["Name"],
+        versioned=versioned,
+        notifies="EventBridgeConfiguration" in notifications,
+        expirations=tuple(
+            Expiration(rule["Prefix"], int(rule["ExpirationInDays"]))
+            for rule in properties.get("LifecycleConfiguration", {}).get("Rules", [])
+            if rule["Status"] == "Enabled" and "ExpirationInDays" in rule
+        ),
+    )
+
+
+def _rule(path: Path, name: str, properties: _Document) -> Rule:
+    arns = [target["Arn"] for target in properties.get("Targets", [])]
+    if others := [arn for arn in arns if ":function:" not in arn]:
+        raise InvalidArgumentError(
+            f"{path}: the rule {name} leads to {', '.join(others)}. The local run knows rules that lead to functions."
+        )
+    return Rule(
+        name=name,
+        pattern=properties.get("EventPattern"),
+        schedule=properties.get("ScheduleExpression"),
+        functions=tuple(arn.rpartition(":function:")[2] for arn in arns),
     )
 
 
