@@ -15,10 +15,10 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format build bench lock model clean
+.PHONY: help dev test lint format build bench bench-recall lock model clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
 
 dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --data DIR --log-level L")
 	@exec $(BIN)/remora dev $(ARGS)
@@ -29,7 +29,7 @@ test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model #
 lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer layers/dependencies layers/embedding-model scripts tests benchmarks
+	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/ingest functions/upkeep layers/dependencies layers/embedding-model scripts tests benchmarks
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
 
@@ -42,6 +42,9 @@ build: $(VENV)/.installed $(SAM_VENV)/.installed ## Build what `sam deploy` uplo
 
 bench: $(VENV)/.installed model ## Measure speed on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-recall: $(VENV)/.installed model ## Measure how well the memory finds evidence (DATA=file in LoCoMo's format)
+	$(BIN)/python -m benchmarks.recall $(or $(DATA),$(error DATA names a JSON file in the format of LoCoMo))
 
 lock: $(VENV)/.installed ## Renew the locks from the .in files, at the latest versions
 	$(BIN)/uv pip compile $(LOCK) layers/dependencies/requirements.in -o layers/dependencies/requirements.txt

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import cold_start, query
+from benchmarks import cold_start, memory, query
 from remora.local.chroma import ChromaServer
 
 _MODEL_DIR = Path(__file__).parents[1] / ".build" / "embedding-model"
@@ -27,7 +27,7 @@ def _chroma() -> Iterator[int]:
 
 def main() -> None:
     """Run the measurements."""
-    measurements = {"cold-start": cold_start.run, "query": query.run}
+    measurements = {"cold-start": cold_start.run, "query": query.run, "memory": memory.run}
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(measurements)}; all of them by default")
     names = parser.parse_args().names or list(measurements)

@@ -73,6 +73,7 @@ def run(chroma_port: int, _: Path) -> None:
     environment = {
         "REMORA_CHROMA_HOST": "127.0.0.1",
         "REMORA_CHROMA_PORT": str(chroma_port),
+        "REMORA_MEMORY_BUCKET": "remora-memory",
         "REMORA_MODEL_DIR": str(layout.opt / "embedding-model"),
         "POWERTOOLS_SERVICE_NAME": "connector",
         "POWERTOOLS_METRICS_NAMESPACE": "Remora",

@@ -46,17 +46,21 @@ def documents(count: int) -> list[str]:
     ]
 
 
-def _load_handler(chroma_port: int, model_dir: Path, output: TextIO) -> Handler:
+def load_handler(chroma_port: int, model_dir: Path, output: TextIO) -> Handler:
     """Import the handler as Lambda would; its log lines and metrics are made as there, and go to `output`."""
     os.environ.update(
         {
             "REMORA_CHROMA_HOST": "127.0.0.1",
             "REMORA_CHROMA_PORT": str(chroma_port),
+            "REMORA_MEMORY_BUCKET": "remora-memory",
             "REMORA_MODEL_DIR": str(model_dir),
             "POWERTOOLS_SERVICE_NAME": "connector",
             "POWERTOOLS_METRICS_NAMESPACE": "Remora",
         }
     )
+    functions = str(Path(__file__).parents[1] / "functions")
+    if functions not in sys.path:
+        sys.path.insert(0, functions)
     with redirect_stdout(output):
         from connector.handler import handler
 
@@ -101,7 +105,7 @@ def run(chroma_port: int, model_dir: Path) -> None:
     queries = [f"Who {verb} {thing} {place}?" for verb in _VERBS for thing in _OBJECTS for place in _PLACES]
     vectors = [[float(number) for number in row] for row in embedder.embed(queries).vectors]
     with Path(os.devnull).open("w") as nowhere:
-        handler = _load_handler(chroma_port, model_dir, nowhere)
+        handler = load_handler(chroma_port, model_dir, nowhere)
         for size in SIZES:
             print(f"\n{size:,} documents, 10 results, {ROUNDS} queries each in turn")
             samples = _compare(handler, embedder, chroma_port, f"documents-{size}", queries, vectors)

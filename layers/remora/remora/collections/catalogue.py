@@ -32,6 +32,7 @@ from remora.collections.models import (
 )
 from remora.collections.pages import page_budget
 from remora.collections.records import check_collection_metadata
+from remora.collections.reserved import is_reserved, refuse_reserved
 from remora.collections.texts import check_creatable, function_label
 from remora.collections.workspace import Workspace
 from remora.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, UnavailableError
@@ -75,6 +76,7 @@ def check_new_collection(
         InvalidArgumentError: The name, a setting or a metadata value cannot be used.
         UnsupportedError: Remora does not have the embedding function.
     """
+    refuse_reserved(name)
     checked = check_collection_metadata(metadata)
     settings = check_hnsw(hnsw)
     if checked is not None and _SPACE_KEY in checked:
@@ -203,10 +205,15 @@ async def _all(space: Workspace, deadline: Deadline) -> list[StoredCollection]:
     offset = 0
     while True:
         part = await space.database.list_collections(limit=LIST_COLLECTIONS, offset=offset, deadline=deadline)
-        found.update((collection.id, collection) for collection in part)
+        found.update((collection.id, collection) for collection in part if not is_reserved(collection.name))
         if len(part) < LIST_COLLECTIONS:
             return list(found.values())
         offset += len(part)
+
+
+async def count_all(space: Workspace, *, deadline: Deadline) -> int:
+    """Return how many collections there are, Remora's own left out; the server's count would include those."""
+    return len(await _all(space, deadline))
 
 
 async def modify(

@@ -33,6 +33,8 @@ class CursorKind(IntEnum):
     DATABASES = 2
     RECORDS = 3
     HITS = 4
+    MEMORIES = 5
+    MEMORY_HITS = 6
 
 
 def _ordered(value: object) -> object:

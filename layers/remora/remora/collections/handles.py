@@ -8,6 +8,7 @@ from remora.chroma.client import Database
 from remora.chroma.deadline import Deadline
 from remora.chroma.names import check_name
 from remora.chroma.wire import StoredCollection
+from remora.collections.reserved import refuse_reserved
 from remora.errors import NotFoundError
 
 T = TypeVar("T")
@@ -27,14 +28,17 @@ class Handles:
 
         Raises:
             NotFoundError: There is none of that name.
-            InvalidArgumentError: That is not a name.
+            InvalidArgumentError: That is not a name, or Remora's own.
         """
         check_name(name, "collection")
+        refuse_reserved(name)
         try:
             found = await self._database.get_collection(name, deadline=deadline)
         except NotFoundError:
             self._seen.pop(name, None)
             raise missing(name) from None
+        # Should a server ever find a collection by something else, such as its id.
+        refuse_reserved(found.name)
         self._remember(found)
         return found
 

@@ -7,46 +7,19 @@ and Beyond" (2009), with k1 = 0.9 and b = 0.4, which suit short passages (the de
 ranking). Document frequencies are those of the lookups, the average length that of the candidates.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import takewhile
 from math import log
 
 from remora.collections.limits import MAX_KEYWORDS
+from remora.memory.lexicon import UNSPACED_LETTER, pairs, stem, telling, words
 
 _K1 = 0.9
 _B = 0.4
 
-_WORD = re.compile(r"\w+")
-# Scripts that put no spaces between words: Thai to Myanmar, kana, Han.
-_UNSPACED_LETTER = "[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
-_UNSPACED = re.compile(f"{_UNSPACED_LETTER}+")
 _MIN_PREFIX = 3
-
-_STOPWORDS = frozenset(
-    _WORD.findall(
-        "a about am an and any are as at be been but by can could did do does for from had has have he her his how i "
-        "if in into is it its me my no not of on or our she should so than that the their them then there these they "
-        "this to us was we were what when where which who whom why will with would you your"
-    )
-)
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> Callable[[str], str]:
-    # Imported on first use: dense queries, the default, do without.
-    import snowballstemmer
-
-    stem: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
-    return stem
-
-
-@lru_cache(maxsize=8_192)
-def _stem(word: str) -> str:
-    return _stemmer()(word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +38,7 @@ class Keyword:
         """Return a Chroma filter for the documents that may hold it."""
         if not self.prefixes:
             return {"$contains": self.stem}
-        return {"$regex": rf"(?i)(?:\b|{_UNSPACED_LETTER})(?:{'|'.join(self.prefixes)})"}
+        return {"$regex": rf"(?i)(?:\b|{UNSPACED_LETTER})(?:{'|'.join(self.prefixes)})"}
 
 
 def query_keywords(text: str) -> list[Keyword]:
@@ -73,33 +46,25 @@ def query_keywords(text: str) -> list[Keyword]:
 
     Common English words are left out unless there is nothing else.
     """
-    words = _words(text)
-    telling = [word for word in words if word not in _STOPWORDS] or words
     found: dict[str, Keyword] = {}
-    for word in telling:
-        stem = _stem(word)
-        found.setdefault(stem, Keyword(stem, _prefixes(word, stem)))
-    for run in _UNSPACED.findall(text):
-        for start in range(max(1, len(run) - 1)):
-            pair = run[start : start + 2]
-            found.setdefault(pair, Keyword(pair))
+    for word in telling(words(text)):
+        root = stem(word)
+        found.setdefault(root, Keyword(root, _prefixes(word, root)))
+    for pair in pairs(text):
+        found.setdefault(pair, Keyword(pair))
     return list(found.values())[:MAX_KEYWORDS]
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(_UNSPACED.sub(" ", text.lower()))
-
-
-def _prefixes(word: str, stem: str) -> tuple[str, ...]:
+def _prefixes(word: str, root: str) -> tuple[str, ...]:
     # English stems are nearly always a prefix of their words; "happi" and "happy" share "happ".
     shared = "".join(
-        letter for letter, _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, stem, strict=False))
+        letter for letter, _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, root, strict=False))
     )
-    if shared == stem and stem.endswith("i"):
+    if shared == root and root.endswith("i"):
         shared = shared[:-1]
-    if len(shared) >= min(_MIN_PREFIX, len(stem)):
+    if len(shared) >= min(_MIN_PREFIX, len(root)):
         return (shared,)
-    return tuple(sorted({word, stem}))
+    return tuple(sorted({word, root}))
 
 
 def inverse_document_frequency(records: int, holding: int) -> float:
@@ -135,12 +100,12 @@ def bm25(documents: Sequence[str], keywords: Sequence[Keyword], weights: Sequenc
 
 
 def _frequencies(document: str, keywords: Sequence[Keyword]) -> tuple[list[int], int]:
-    words = Counter(_words(document))
+    counted = Counter(words(document))
     stems: Counter[str] = Counter()
     prefixes = tuple({prefix for keyword in keywords for prefix in keyword.prefixes})
-    for word, count in words.items():
+    for word, count in counted.items():
         # Only words that begin like a keyword can share its stem, so only those are stemmed.
         if prefixes and word.startswith(prefixes):
-            stems[_stem(word)] += count
+            stems[stem(word)] += count
     frequencies = [stems[keyword.stem] if keyword.prefixes else document.count(keyword.stem) for keyword in keywords]
-    return frequencies, words.total()
+    return frequencies, counted.total()

@@ -37,6 +37,7 @@ from remora.collections.models import (
 from remora.collections.querying import QueryRequest, check_queries, check_request, run_query
 from remora.collections.reading import read_page
 from remora.collections.records import check_collection_metadata, check_ids, check_records
+from remora.collections.reserved import refuse_reserved
 from remora.collections.searching import check_searches, run_searches
 from remora.collections.texts import DEFAULT, TextFunctions
 from remora.collections.workspace import Workspace
@@ -92,7 +93,7 @@ class Collections:
 
     async def count_collections(self, *, deadline: Deadline) -> int:
         """Return how many collections there are."""
-        return await self._database.count_collections(deadline=deadline)
+        return await catalogue.count_all(self._space, deadline=deadline)
 
     async def create(
         self,
@@ -201,6 +202,7 @@ class Collections:
         """
         if new_name is not None:
             check_name(new_name, "collection")
+            refuse_reserved(new_name)
         checked = check_collection_metadata(metadata)
         if new_name is None and checked is None and not catalogue.check_hnsw(hnsw):
             raise InvalidArgumentError("Nothing is to be changed: give new_name, metadata or hnsw settings.")
@@ -432,6 +434,7 @@ class Collections:
             UnavailableError: A copy could not be finished in time; it was removed again, or the message says not.
         """
         check_name(new_name, "collection")
+        refuse_reserved(new_name)
         found = await self._handles.look_up(collection, deadline=deadline)
         try:
             return await fork_collection(self._space, found, new_name, deadline=deadline)

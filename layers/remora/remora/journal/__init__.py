@@ -47,7 +47,7 @@ Contents are in the bodies of objects only: never in keys, metadata, tags or log
 from remora.journal.claims import Claim
 from remora.journal.conversations import Manifest
 from remora.journal.entries import Action, Entry
-from remora.journal.intents import Intent
+from remora.journal.intents import Intent, spaces_with_intents
 from remora.journal.journal import Journal
 from remora.journal.store import JournalStore
 from remora.journal.versions import Head, VersionConflictError
@@ -62,4 +62,5 @@ __all__ = [
     "JournalStore",
     "Manifest",
     "VersionConflictError",
+    "spaces_with_intents",
 ]

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from remora.chroma.deadline import Deadline
+from remora.journal.layout import ALL_PENDING, space_of_intent
 from remora.journal.part import Part, gather_all
 from remora.journal.records import Record
+from remora.journal.store import JournalStore
 
 _TIME = "%Y%m%dT%H%M%S%f"
 _RELEASED = "-released"
@@ -100,3 +102,9 @@ class Intents(Part):
 
 def _made_at(intent_id: str) -> datetime:
     return datetime.strptime(intent_id.split("-", 1)[0], _TIME).replace(tzinfo=UTC)
+
+
+async def spaces_with_intents(store: JournalStore, *, deadline: Deadline) -> list[str]:
+    """Return the names of the spaces in which something is being written, or was left unfinished."""
+    spaces = {space_of_intent(key) async for key in store.keys(ALL_PENDING, deadline=deadline)}
+    return sorted(space for space in spaces if space is not None)

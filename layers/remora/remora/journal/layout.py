@@ -17,6 +17,16 @@ def is_memory_id(text: str) -> bool:
     return _MEMORY_ID.fullmatch(text) is not None and not text.endswith("\n")
 
 
+ALL_PENDING = "pending/"
+"""What the keys of the intents of all spaces begin with."""
+
+
+def space_of_intent(key: str) -> str | None:
+    """Return the space that an intent's key is of; None if it is no such key."""
+    parts = key.removeprefix(ALL_PENDING).split("/")
+    return parts[0] if len(parts) == 2 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Keys of one space.
@@ -39,7 +49,7 @@ class Layout:
     @property
     def pending(self) -> str:
         """What the keys of all intents begin with."""
-        return f"pending/{self.space}/"
+        return f"{ALL_PENDING}{self.space}/"
 
     def versions(self, memory_id: str) -> str:
         """Return what the keys of a memory's entries begin with."""

@@ -295,6 +295,8 @@ class JournalStore:
                 client: S3Client = boto3.client(
                     "s3",
                     config=Config(
+                        # Else URLs are signed in the old way, which newer buckets refuse.
+                        signature_version="s3v4",
                         connect_timeout=_CONNECT_SECONDS,
                         read_timeout=_READ_SECONDS,
                         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},

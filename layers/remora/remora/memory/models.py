@@ -375,6 +375,7 @@ class MemoryDetail(_Value):
     """A memory with what surrounds it.
 
     Attributes:
+        id: Its id.
         memory: The memory; None after it was purged. A deleted one is shown as it was.
         deleted: Whether it is deleted, and can be restored.
         history: Its versions, oldest first; only if asked for.
@@ -383,6 +384,7 @@ class MemoryDetail(_Value):
         cut: Whether the content was cut to the token budget.
     """
 
+    id: str
     memory: Memory | None
     deleted: bool = False
     history: tuple[Version, ...] | None = None

@@ -14,12 +14,12 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from remora.errors import InvalidArgumentError
 from remora.memory.models import Interval
 from remora.memory.when import english, iso
 from remora.memory.when.units import Span
+from remora.memory.zones import zone_named
 
 MAX_CHARACTERS = 200
 
@@ -28,7 +28,6 @@ _ACCEPTED = (
     "5 May 2023, 2 weeks ago, since March, after 5 May 2023, until yesterday, before 2024, between May and June, "
     "from 3 May to 7 May, 2024-05, 2024-05-01, 2024-05-01T09:00+02:00/.., 2024-05-01/2024-05-07"
 )
-_ZONE_NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 _TO = r"to|until|till|through|up to|-"
 _PAIR = re.compile(r"(?:(?P<word>from|since|after|between) )?(?P<pair>.+)")
@@ -55,7 +54,7 @@ def understand(text: str, *, timezone: str | None, now: datetime) -> Interval:
         InvalidArgumentError: The text is not understood to its last word, or ends before it begins, or there is no
             such zone.
     """
-    zone = _zone(timezone)
+    zone = zone_named(timezone)
     if len(text) > MAX_CHARACTERS:
         raise InvalidArgumentError(f"An interval takes at most {MAX_CHARACTERS} characters. {_ACCEPTED}.")
     try:
@@ -74,20 +73,6 @@ def understand(text: str, *, timezone: str | None, now: datetime) -> Interval:
             "Name the earlier time first."
         )
     return interval
-
-
-def _zone(name: str | None) -> tzinfo:
-    if name is None:
-        return ZoneInfo("UTC")
-    try:
-        if not _ZONE_NAME.fullmatch(name):
-            raise ValueError
-        return ZoneInfo(name)
-    except (ValueError, LookupError, OSError):
-        raise InvalidArgumentError(
-            f"There is no time zone {_quoted(name)}. "
-            "Give an IANA name, such as Europe/Berlin, America/New_York or UTC."
-        ) from None
 
 
 def _quoted(text: str) -> str:
