@@ -1,28 +1,110 @@
-"""Spaces: each is one Chroma database, reached through a handle that is bound to it.
+"""Spaces: each is one Chroma database and one part of the journal, reached through handles that are bound to it.
 
 Isolation is by construction: nothing that works in a space can name another one.
 """
 
-from functools import lru_cache
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 from remora.chroma.client import ChromaClient
 from remora.collections.models import Engine
 from remora.collections.service import Collections
 from remora.embedding import Embedder
 
+if TYPE_CHECKING:
+    from remora.chroma.deadline import Deadline
+    from remora.ingest.service import IngestionService
+    from remora.jobs.files import FileStore
+    from remora.jobs.jobs import Jobs
+    from remora.memory.index import MemoryIndex
+    from remora.memory.service import MemoryService
+    from remora.transfer.service import TransferService
+    from remora.transfer.vectors import KnownVectors
+
 _KEPT_HANDLES = 256
 
 
 class Spaces:
-    """Gives out the collections of a space."""
+    """Gives out what there is of a space. What a caller does not ask for is not even imported."""
 
-    def __init__(self, chroma: ChromaClient, embedder: Embedder, *, engine: Engine) -> None:
+    def __init__(self, chroma: ChromaClient, embedder: Embedder, *, engine: Engine, memory_bucket: str) -> None:
+        """Note where everything is.
+
+        Args:
+            chroma: The Chroma server.
+            embedder: Makes vectors of text.
+            engine: What kind of Chroma answers.
+            memory_bucket: The S3 bucket of the journal and of jobs.
+        """
+        self._embedder = embedder
+        self._memory_bucket = memory_bucket
+
         @lru_cache(maxsize=_KEPT_HANDLES)
         def collections(space: str) -> Collections:
             return Collections(chroma.database(space), embedder, engine=engine)
 
+        @lru_cache(maxsize=_KEPT_HANDLES)
+        def index(space: str) -> tuple[MemoryIndex, KnownVectors]:
+            from remora.memory.index import MemoryIndex
+            from remora.transfer.vectors import KnownVectors
+
+            # One index for all uses of a space, since it lets one writer in at a time.
+            vectors = KnownVectors(embedder)
+            return MemoryIndex(chroma.database(space), vectors), vectors
+
         self._collections = collections
+        self._index = index
 
     def collections(self, space: str) -> Collections:
         """Return the collections of a space, whose database is created on first use."""
         return self._collections(space)
+
+    def memory(self, space: str, by: str) -> MemoryService:
+        """Return the memory of a space.
+
+        Args:
+            space: The space.
+            by: The principal in whose name it is used.
+        """
+        from remora.journal import Journal
+        from remora.memory.service import MemoryService
+
+        index, _ = self._index(space)
+        return MemoryService(Journal(self._files, space), index, by=by)
+
+    def ingestion(self, space: str, by: str) -> IngestionService:
+        """Return what reads documents into the memory of a space, in the name of the principal `by`."""
+        from remora.ingest.service import IngestionService
+
+        return IngestionService(self.memory(space, by), self.jobs(space), self._embedder, by=by)
+
+    def jobs(self, space: str) -> Jobs:
+        """Return the jobs of a space."""
+        from remora.jobs.jobs import Jobs
+
+        return Jobs(self._files, space)
+
+    async def with_unfinished_writes(self, *, deadline: Deadline) -> list[str]:
+        """Return the spaces whose journals hold intents."""
+        from remora.journal import spaces_with_intents
+
+        return await spaces_with_intents(self._files, deadline=deadline)
+
+    def transfer(self, space: str, by: str) -> TransferService:
+        """Return what exports, imports and rebuilds the memory of a space, in the name of the principal `by`."""
+        from remora.journal import Journal
+        from remora.transfer.service import TransferService
+
+        index, vectors = self._index(space)
+        memory = self.memory(space, by)
+        return TransferService(
+            Journal(self._files, space), index, memory.settle, memory.store, self.collections(space), vectors
+        )
+
+    @cached_property
+    def _files(self) -> FileStore:
+        from remora.jobs.files import FileStore
+
+        return FileStore(self._memory_bucket)

@@ -1,0 +1,1 @@
+"""The ingest function: what objects in the memory's bucket ask for."""

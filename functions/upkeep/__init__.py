@@ -1,0 +1,1 @@
+"""The upkeep function: what has to be done regularly, and after failures."""
