@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.browser import BrowserSafety, refusal
 from connector.mcp_server import McpEndpoint, create_server
-from connector.tools import catalogue
+from connector.offers import offers
 from remora.chroma.client import ChromaClient
 from remora.collections.administration import DatabaseAdministration
 from remora.collections.models import Engine
@@ -24,7 +24,7 @@ def _only_post(_: Request) -> Response:
 
 
 class Connector:
-    """The ASGI application, with the MCP endpoint that has to be started on the loop that serves it."""
+    """The ASGI application, with the MCP endpoints that have to be started on the loop that serves them."""
 
     def __init__(self, settings: ConnectorSettings) -> None:
         self._chroma = ChromaClient(
@@ -35,20 +35,24 @@ class Connector:
         )
         embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
         engine = Engine(settings.chroma_engine)
-        tools = catalogue(engine=engine, administration_enabled=settings.database_administration)
-        spaces = Spaces(self._chroma, embedder, engine=engine)
-        self._mcp = McpEndpoint(create_server(tools, spaces, DatabaseAdministration(self._chroma)))
+        self._spaces = Spaces(self._chroma, embedder, engine=engine, memory_bucket=settings.memory_bucket)
+        administration = DatabaseAdministration(self._chroma)
+        self._mcp = {
+            offer.path: McpEndpoint(create_server(offer, self._spaces, administration))
+            for offer in offers(engine=engine, administration_enabled=settings.database_administration)
+        }
         # It stands before FastAPI, whose own layers would cost each call a quarter of a millisecond for nothing.
         routes = [
-            Route("/mcp", self._mcp, methods=["POST"]),
-            Route("/mcp", _only_post, methods=["GET", "DELETE"]),
+            *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self._mcp.items()),
+            *(Route(path, _only_post, methods=["GET", "DELETE"]) for path in self._mcp),
             Mount("/", self._serve_web),
         ]
         self._application = BrowserSafety(Router(routes), settings.allowed_origins)
 
     async def start(self) -> None:
         """Start what lives as long as the execution environment."""
-        await self._mcp.start()
+        for endpoint in self._mcp.values():
+            await endpoint.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -62,4 +66,4 @@ class Connector:
         # Imported when first asked for: an MCP call on a cold start does without FastAPI, a tenth of a second.
         from connector.web import create_web
 
-        return create_web(self._chroma)
+        return create_web(self._chroma, self._spaces)

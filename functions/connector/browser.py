@@ -23,6 +23,7 @@ _SECURITY_HEADERS = {
 _EXPOSED_HEADERS = (
     "MCP-Protocol-Version",
     "Mcp-Session-Id",
+    "Remora-Next-Cursor",
     "Retry-After",
     "WWW-Authenticate",
     "x-amzn-RequestId",

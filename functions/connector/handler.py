@@ -15,6 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from mangum import Mangum
+from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.types import LambdaContext
 
 from connector.app import Connector
@@ -29,7 +30,9 @@ _loop = asyncio.new_event_loop()
 asyncio.set_event_loop(_loop)
 _connector = Connector(ConnectorSettings.from_environment())
 _loop.run_until_complete(_connector.start())
-_application = Mangum(_connector, lifespan="off")
+# Anything else would leave as base64.
+_TEXT_TYPES = [*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"]
+_application = Mangum(_connector, lifespan="off", text_mime_types=_TEXT_TYPES)
 
 # What is here now stays, so it need never be looked through again.
 gc.freeze()

@@ -1,12 +1,14 @@
-"""The MCP server: lists the tools that a caller may call, calls them, and turns errors into answers.
+"""The MCP server: lists what a caller may use, runs it, and turns errors into answers.
 
-One stateless server object speaks every protocol revision: the SDK serves 2026-07-28 (each POST carries its
-own envelope) and the handshake revisions (2024-11-05 to 2025-11-25) from the same handlers. Nothing is kept
-between requests, so any execution environment can serve any of them.
+There is one stateless server object for each URL (`offers.py`). Each speaks every protocol revision: the SDK serves
+2026-07-28 (each POST carries its own envelope) and the handshake revisions (2024-11-05 to 2025-11-25) from the same
+handlers. Nothing is kept between requests, so any execution environment can serve any of them.
 """
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any, TypeVar
 
 import mcp_types as types
 from aws_lambda_powertools import Logger, Metrics
@@ -20,107 +22,150 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.browser import refusal
+from connector.identity import NoPrincipalError, deadline_of, principal_of
+from connector.offers import Offer
 from connector.tools.tool import Call, Tool
 from remora import __version__
 from remora.auth.principal import Principal
-from remora.chroma.deadline import Deadline
+from remora.auth.principal import Scope as AccessScope
 from remora.collections.administration import DatabaseAdministration
 from remora.collections.models import DeleteResult, WriteResult
-from remora.errors import PermissionDeniedError, RemoraError
+from remora.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, RemoraError
 from remora.observability.timing import Timings, timed_call
 from remora.observability.tracing import subsegment
 from remora.spaces import Spaces
 
 # Lambda takes 6 MB of request; more cannot arrive.
 _MAX_BODY_BYTES = 6 * 1024 * 1024
-# Tool definitions change with a deployment or with the caller's scopes, never otherwise.
-_DEFINITIONS_TTL_MS = 5 * 60 * 1000
-# Kept back from the invocation's time for the answer to be rendered and to leave.
-_ANSWER_SECONDS = 1.5
+# Definitions change with a deployment or with the caller's scopes, never otherwise.
+_DEFINITIONS = CacheHint(ttl_ms=5 * 60 * 1000, scope="private")
+# What the memory holds changes at any time, by any assistant.
+_CONTENT = CacheHint(ttl_ms=0, scope="private")
 # Past the deadline a service has this long to say what was done before it is cut off.
 _GRACE_SECONDS = 0.75
 
-_INSTRUCTIONS = (
-    "Remora is a private Chroma vector database. Documents live in collections: list them with "
-    "chroma_list_collections, search by meaning with chroma_query_documents (mode=hybrid also weighs exact "
-    "words), fetch by id or filter with chroma_get_documents. Answers are cut to max_tokens; pass next_cursor "
-    "back as cursor for more."
-)
+Context = ServerRequestContext[Any, Request]
+R = TypeVar("R")
 
 logger = Logger(child=True)
 metrics = Metrics()
 
-_Context = ServerRequestContext[Any, Request]
+_definition = cache(Tool.definition)
 
 
-class _LambdaContext(Protocol):
-    def get_remaining_time_in_millis(self) -> int: ...
-
-
-def create_server(
-    tools: tuple[Tool[Any], ...], spaces: Spaces, administration: DatabaseAdministration
-) -> Server[Any]:
-    """Return the MCP server.
+def create_server(offer: Offer, spaces: Spaces, administration: DatabaseAdministration) -> Server[Any]:
+    """Return the MCP server of one URL.
 
     Args:
-        tools: Every tool there is; each caller sees those that its scopes cover.
+        offer: What there is at that URL; each caller sees what its scopes cover.
         spaces: Where the tools work.
         administration: What the administration tools work on.
     """
-    by_name = {tool.name: tool for tool in tools}
-    definitions: dict[str, types.Tool] = {}
 
-    async def list_tools(context: _Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        if params is not None and params.cursor is not None:
-            raise MCPError(types.INVALID_PARAMS, "tools/list has one page; this server never gave that cursor")
-        scopes = _principal(context).scopes
-        visible = [tool for tool in tools if tool.scope in scopes]
-        for tool in visible:
-            if tool.name not in definitions:
-                definitions[tool.name] = tool.definition()
-        return types.ListToolsResult(tools=[definitions[tool.name] for tool in visible])
+    def call_of(context: Context) -> Call:
+        scope = _http(context)
+        return Call(principal_of(scope), spaces, administration, deadline_of(scope))
 
-    async def call_tool(context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        tool = by_name.get(params.name)
+    async def list_tools(context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        _only_page("tools/list", params)
+        scopes = principal_of(_http(context)).scopes
+        return types.ListToolsResult(tools=[_definition(tool) for tool in offer.tools() if tool.scope in scopes])
+
+    async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        tool = offer.tool(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]!r}. tools/list names them all.")
-        principal = _principal(context)
-        deadline = _deadline(context)
-        call = Call(principal, spaces.collections(principal.space), administration, deadline)
+        call = call_of(context)
         with timed_call() as timings, subsegment(tool.name):
             answer, outcome = await _answer(tool, call, params.arguments)
-        _record(tool, outcome, timings, principal)
+        _record(tool.name, outcome, timings, call.principal)
         return answer
 
-    # Clients ask for these whatever a server declares; an empty list that they may keep is the cheapest answer.
-    async def list_prompts(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        return types.ListPromptsResult(prompts=[])
+    # Clients ask for resources and prompts whatever a server declares; an empty list is the cheapest answer. What the
+    # memory has of them is imported when it is asked for: a call of a tool does without.
+    def shows(context: Context, *scopes: AccessScope) -> bool:
+        return offer.has_memory and principal_of(_http(context)).scopes.issuperset(scopes)
 
-    async def list_resources(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        return types.ListResourcesResult(resources=[])
+    async def list_resources(
+        context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        _only_page("resources/list", params)
+        if not shows(context, AccessScope.READ):
+            return types.ListResourcesResult(resources=[])
+        from connector import resources
+
+        return types.ListResourcesResult(resources=resources.resources())
 
     async def list_resource_templates(
-        _: _Context, __: types.PaginatedRequestParams | None
+        context: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
-        return types.ListResourceTemplatesResult(resource_templates=[])
+        _only_page("resources/templates/list", params)
+        if not shows(context, AccessScope.READ):
+            return types.ListResourceTemplatesResult(resource_templates=[])
+        from connector import resources
 
-    definitions_are_kept = CacheHint(ttl_ms=_DEFINITIONS_TTL_MS, scope="private")
+        return types.ListResourceTemplatesResult(resource_templates=resources.templates())
+
+    async def read_resource(context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        async def read(call: Call) -> types.ReadResourceResult:
+            if not offer.has_memory:
+                raise NotFoundError("Resource not found")
+            from connector import resources
+
+            return await resources.read(call, params.uri)
+
+        return await _served("resources/read", call_of(context), read, {"uri": params.uri})
+
+    async def list_prompts(context: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        _only_page("prompts/list", params)
+        if not offer.has_memory:
+            return types.ListPromptsResult(prompts=[])
+        from connector import prompts
+
+        shown = [prompt.definition for prompt in prompts.PROMPTS if shows(context, *prompt.scopes)]
+        return types.ListPromptsResult(prompts=shown)
+
+    async def get_prompt(_: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        try:
+            if not offer.has_memory:
+                raise NotFoundError(f"Unknown prompt: {params.name[:100]!r}")
+            from connector import prompts
+
+            # It holds nothing but its own words, so there is nothing for scopes to protect.
+            return prompts.get(params.name, params.arguments)
+        except RemoraError as error:
+            raise _protocol_error(error) from None
+
+    async def complete(context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        async def completed(call: Call) -> types.CompleteResult:
+            if not offer.has_memory:
+                raise NotFoundError("There is nothing to complete here")
+            from connector import completion
+
+            return await completion.complete(call, params)
+
+        return await _served("completion/complete", call_of(context), completed)
+
     server: Server[Any] = Server(
         "remora",
         version=__version__,
         title="Remora",
-        instructions=_INSTRUCTIONS,
+        instructions=offer.instructions,
         cache_hints={
-            "tools/list": definitions_are_kept,
-            "prompts/list": definitions_are_kept,
-            "resources/list": definitions_are_kept,
-            "resources/templates/list": definitions_are_kept,
+            "tools/list": _DEFINITIONS,
+            "prompts/list": _DEFINITIONS,
+            "resources/list": _DEFINITIONS,
+            "resources/templates/list": _DEFINITIONS,
+            "resources/read": _CONTENT,
         },
         # No tool declares Mcp-Param headers, so there is nothing to check them against.
         get_tool_input_schema=lambda _name: None,
         on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
         on_list_resources=list_resources,
         on_list_resource_templates=list_resource_templates,
+        on_read_resource=read_resource,
+        on_completion=complete,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
@@ -129,14 +174,33 @@ def create_server(
     return server
 
 
+def _http(context: Context) -> Scope:
+    if context.request is None:
+        raise RuntimeError("This server is only ever reached over HTTP")
+    return context.request.scope
+
+
+def _only_page(method: str, params: types.PaginatedRequestParams | None) -> None:
+    if params is not None and params.cursor is not None:
+        raise MCPError(types.INVALID_PARAMS, f"{method} has one page; this server never gave that cursor")
+
+
+def _require(scope: AccessScope, principal: Principal, what: str) -> None:
+    if scope not in principal.scopes:
+        held = ", ".join(sorted(principal.scopes)) or "none"
+        raise PermissionDeniedError(f"{what} needs the scope '{scope}'; this key has: {held}.")
+
+
+def _time_left(call: Call) -> asyncio.Timeout:
+    return asyncio.timeout(call.deadline.remaining() + _GRACE_SECONDS)
+
+
 async def _answer(tool: Tool[Any], call: Call, arguments: dict[str, Any] | None) -> tuple[types.CallToolResult, str]:
     """Run a tool. Whatever goes wrong becomes a tool error: the model sees those, and never a protocol error."""
     try:
-        if tool.scope not in call.principal.scopes:
-            held = ", ".join(sorted(call.principal.scopes)) or "none"
-            raise PermissionDeniedError(f"{tool.name} needs the scope {tool.scope!r}; this key has: {held}.")
+        _require(tool.scope, call.principal, tool.name)
         parsed = tool.parse(arguments)
-        async with asyncio.timeout(max(call.deadline.remaining(), 0) + _GRACE_SECONDS):
+        async with _time_left(call):
             result = await tool.run(call, parsed)
     except RemoraError as error:
         return _tool_error(str(error)), type(error).__name__
@@ -161,7 +225,50 @@ def _tool_error(message: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=message)], is_error=True)
 
 
-def _record(tool: Tool[Any], outcome: str, timings: Timings, principal: Principal) -> None:
+async def _served(
+    method: str, call: Call, run: Callable[[Call], Awaitable[R]], data: dict[str, str] | None = None
+) -> R:
+    """Read the memory for something that is no tool. Whatever goes wrong becomes a protocol error.
+
+    Args:
+        method: The protocol's method.
+        call: Who calls, and until when.
+        run: Does it.
+        data: What an error says besides its message.
+    """
+    outcome = "Success"
+    with timed_call() as timings, subsegment(method.replace("/", "_")):
+        try:
+            _require(AccessScope.READ, call.principal, method)
+            async with _time_left(call):
+                return await run(call)
+        except RemoraError as error:
+            outcome = type(error).__name__
+            raise _protocol_error(error, data) from None
+        except TimeoutError:
+            outcome = "Timeout"
+            raise MCPError(types.INTERNAL_ERROR, f"{method} did not finish in time; try again in a moment.") from None
+        except Exception:
+            outcome = "Bug"
+            logger.exception("Request failed", method=method)
+            raise MCPError(types.INTERNAL_ERROR, f"{method} failed inside Remora; its log has the details.") from None
+        finally:
+            _record(method, outcome, timings, call.principal)
+
+
+def _protocol_error(error: RemoraError, data: dict[str, str] | None = None) -> MCPError:
+    """Return the error as JSON-RPC has it.
+
+    What is not found is -32602 in 2026-07-28; the handshake revisions' own -32002 is retired.
+    """
+    if isinstance(error, NotFoundError | InvalidArgumentError):
+        return MCPError(types.INVALID_PARAMS, str(error), data)
+    if isinstance(error, PermissionDeniedError):
+        return MCPError(types.INVALID_REQUEST, str(error), data)
+    return MCPError(types.INTERNAL_ERROR, str(error), data)
+
+
+def _record(name: str, outcome: str, timings: Timings, principal: Principal) -> None:
     embed, chroma, total = timings.seconds("embed"), timings.seconds("chroma"), timings.total()
     milliseconds = {
         "Duration": total * 1000,
@@ -170,35 +277,18 @@ def _record(tool: Tool[Any], outcome: str, timings: Timings, principal: Principa
         "OtherDuration": max(total - embed - chroma, 0.0) * 1000,
     }
     # Published by the handler when the invocation ends.
-    metrics.add_dimension("tool", tool.name)
+    metrics.add_dimension("tool", name)
     metrics.add_dimension("outcome", outcome)
     metrics.add_metric("ToolCalls", MetricUnit.Count, 1)
-    for name, value in milliseconds.items():
-        metrics.add_metric(name, MetricUnit.Milliseconds, round(value, 3))
+    for metric, value in milliseconds.items():
+        metrics.add_metric(metric, MetricUnit.Milliseconds, round(value, 3))
     logger.info(
         "Tool call",
-        tool=tool.name,
+        tool=name,
         outcome=outcome,
         principal=principal.id,
         milliseconds={name: round(value, 1) for name, value in milliseconds.items()},
     )
-
-
-def _principal(context: _Context) -> Principal:
-    principal = _request(context).scope["remora.principal"]
-    assert isinstance(principal, Principal)  # noqa: S101 - set by McpEndpoint, which lets no request in without one
-    return principal
-
-
-def _deadline(context: _Context) -> Deadline:
-    lambda_context: _LambdaContext = _request(context).scope["aws.context"]
-    return Deadline.after(lambda_context.get_remaining_time_in_millis() / 1000 - _ANSWER_SECONDS)
-
-
-def _request(context: _Context) -> Request:
-    if context.request is None:
-        raise RuntimeError("This server is only ever reached over HTTP")
-    return context.request
 
 
 class McpEndpoint:
@@ -225,9 +315,8 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of a principal; refuse one that the authorizer did not vouch for."""
         respond: ASGIApp = self._manager.handle_request
-        context = scope.get("aws.event", {}).get("requestContext", {}).get("authorizer") or {}
         try:
-            scope["remora.principal"] = Principal.from_authorizer_context(context)
-        except (KeyError, ValueError):
+            principal_of(scope)
+        except NoPrincipalError:
             respond = refusal(401, "This request carries no principal; it did not come through the authorizer.")
         await respond(scope, receive, send)

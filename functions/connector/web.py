@@ -3,10 +3,12 @@
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
+from connector.api import add_api
 from remora import __version__
 from remora.chroma.client import ChromaClient
 from remora.chroma.deadline import Deadline
 from remora.errors import RemoraError
+from remora.spaces import Spaces
 
 _HEALTH_SECONDS = 3.0
 
@@ -18,11 +20,12 @@ class Health(BaseModel):
     chroma: str
 
 
-def create_web(chroma: ChromaClient) -> FastAPI:
+def create_web(chroma: ChromaClient, spaces: Spaces) -> FastAPI:
     """Return the application.
 
     Args:
         chroma: The Chroma server that the health check asks.
+        spaces: Where the API's routes work.
     """
     web = FastAPI(title="Remora", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -36,4 +39,5 @@ def create_web(chroma: ChromaClient) -> FastAPI:
             return Health(status="degraded", chroma="unreachable")
         return Health(status="ok", chroma="ok")
 
+    add_api(web, spaces)
     return web

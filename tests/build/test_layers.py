@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from base64 import b64encode
 
 import pytest
 
 from layers.dependencies.build import LOCK, OMITTED_PACKAGES, Target, locked_requirements
 from tests.runtime_emulator.emulator import REPOSITORY, Layout
+from tests.unit.ingest.files import pdf, word
 
 IMPORT_EVERYTHING = """
 import importlib, json, pkgutil, sys
@@ -35,14 +37,37 @@ inputs = {i.name: numpy.array([values[i.name]], dtype=numpy.int64) for i in sess
 (vector,) = session.run(None, inputs)[0]
 print(json.dumps({"dimension": len(vector), "norm": float(numpy.linalg.norm(vector))}))
 """
+# What is imported only when a call needs it.
+USE_LATE_IMPORTS = """
+import base64, datetime, json, sys
+sys.path[:] = [path for path in sys.path if "site-packages" not in path] + json.loads(sys.argv[1])
+from remora.collections.keywords import query_keywords
+from remora.ingest.reading import read
+from remora.memory.passages import split
+from remora.memory.when import understand
+now = datetime.datetime(2026, 5, 1, tzinfo=datetime.timezone.utc)
+files = json.loads(sys.argv[2])
+print(json.dumps({
+    "when": understand("last tuesday", timezone="Europe/Berlin", now=now).understood,
+    "keywords": [keyword.stem for keyword in query_keywords("painted boats")],
+    "passages": len(split("One sentence. " * 60, count_tokens=lambda text: len(text.split()), max_tokens=40)),
+    "texts": {name: read(base64.b64decode(content), name=name).sections[0].text for name, content in files.items()},
+}))
+"""
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "eu-central-1",
     "POWERTOOLS_METRICS_NAMESPACE": "Remora",
     "REMORA_CHROMA_HOST": "127.0.0.1",
+    "REMORA_MEMORY_BUCKET": "remora-memory",
     "REMORA_PRINCIPALS_SECRET": "remora-principals",
 }
 
-PACKAGES = [("ConnectorFunction", "connector"), ("AuthorizerFunction", "authorizer")]
+PACKAGES = [
+    ("ConnectorFunction", "connector"),
+    ("AuthorizerFunction", "authorizer"),
+    ("IngestFunction", "ingest"),
+    ("UpkeepFunction", "upkeep"),
+]
 
 
 def run(program: str, *arguments: str) -> dict[str, object]:
@@ -63,9 +88,7 @@ def import_path(layout: Layout, function: str) -> str:
     return json.dumps([str(path) for path in layout.import_path(function)])
 
 
-@pytest.mark.parametrize(
-    ("function", "package"), [("ConnectorFunction", "connector"), ("AuthorizerFunction", "authorizer")]
-)
+@pytest.mark.parametrize(("function", "package"), PACKAGES)
 def test_everything_that_a_function_imports_is_in_its_layers(layout: Layout, function: str, package: str) -> None:
     modules = run(IMPORT_EVERYTHING, import_path(layout, function), package, "remora")
     assert {"remora", package, "pydantic"} <= set(modules)
@@ -78,6 +101,26 @@ def test_the_built_layers_embed_a_text(layout: Layout) -> None:
     answer = run(EMBED, import_path(layout, "ConnectorFunction"), str(layout.opt / "embedding-model"))
     assert answer["dimension"] == 384
     assert answer["norm"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_what_is_imported_late_is_in_the_layers_too(layout: Layout) -> None:
+    files = {
+        "a.md": b"# Title\n\nSome *Markdown*.",
+        "a.html": b"<h1>Title</h1><p>Some HTML.</p>",
+        "a.pdf": pdf(["Some PDF."]),
+        "a.docx": word(),
+    }
+    encoded = {name: b64encode(content).decode() for name, content in files.items()}
+    answer = run(USE_LATE_IMPORTS, import_path(layout, "IngestFunction"), json.dumps(encoded))
+    assert "2026-04-28T00:00:00+02:00" in str(answer["when"])
+    assert answer["keywords"] == ["paint", "boat"]
+    assert int(str(answer["passages"])) > 2
+    assert answer["texts"] == {
+        "a.md": "Some *Markdown*.",
+        "a.html": "Some HTML.",
+        "a.pdf": "Some PDF.",
+        "a.docx": "Ships come and go.\n\n- first thing\n- second thing",
+    }
 
 
 def test_licences_versions_and_entry_points_stay(layout: Layout) -> None:

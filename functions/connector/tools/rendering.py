@@ -24,9 +24,9 @@ def collection_page(page: CollectionPage) -> str:
         if collection.dimension:
             facts.append(f"dimension {collection.dimension}")
         if collection.metadata:
-            facts.append(_json(collection.metadata))
+            facts.append(compact_json(collection.metadata))
         lines.append(f"- {collection.name}" + (f": {', '.join(facts)}" if facts else ""))
-    return "\n".join([*lines, *_more(page.next_cursor)])
+    return "\n".join([*lines, *more(page.next_cursor)])
 
 
 def record_page(page: RecordPage) -> str:
@@ -36,7 +36,7 @@ def record_page(page: RecordPage) -> str:
     return "\n\n".join(
         [
             *("\n".join(_record(record, f"id: {record.id}")) for record in page.records),
-            *_more(page.next_cursor),
+            *more(page.next_cursor),
         ]
     )
 
@@ -52,7 +52,7 @@ def query_result(result: QueryResult) -> str:
             parts.append("No matches.")
         if matches.cut:
             parts.append("More hits did not fit into max_tokens.")
-    return "\n\n".join([*parts, *_more(result.next_cursor)])
+    return "\n\n".join([*parts, *more(result.next_cursor)])
 
 
 def write_result(result: WriteResult) -> str:
@@ -68,7 +68,7 @@ def write_result(result: WriteResult) -> str:
         ("ids", result.ids),
     ):
         if ids:
-            lines.append(f"{label}: {_json(ids)}")
+            lines.append(f"{label}: {compact_json(ids)}")
     lines.extend(
         f"{text.id}: stored whole, but its vector covers only the first {text.embedded_tokens} of {text.tokens}"
         " tokens; split long texts to make all of them findable by meaning"
@@ -100,13 +100,16 @@ def _record(record: Record, headline: str) -> Iterator[str]:
         yield _lines(given)
 
 
-def _more(cursor: str | None) -> list[str]:
+def more(cursor: str | None) -> list[str]:
+    """Return the line that says how to get the next page; none at the end."""
     return [f"More: call again with the same arguments and cursor={cursor}"] if cursor else []
 
 
 def _lines(fields: dict[str, Any]) -> str:
-    return "\n".join(f"{name}: {value if isinstance(value, str) else _json(value)}" for name, value in fields.items())
+    texts = {name: value if isinstance(value, str) else compact_json(value) for name, value in fields.items()}
+    return "\n".join(f"{name}: {text}" for name, text in texts.items())
 
 
-def _json(value: Any) -> str:  # noqa: ANN401
+def compact_json(value: Any) -> str:  # noqa: ANN401
+    """Return a value as JSON without spaces."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import mcp_types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,6 +14,13 @@ from remora.chroma.deadline import Deadline
 from remora.collections.administration import DatabaseAdministration
 from remora.collections.service import Collections
 from remora.errors import InvalidArgumentError
+from remora.spaces import Spaces
+
+if TYPE_CHECKING:
+    # Imported by the space that makes them, so that a call of another tool does without them.
+    from remora.ingest.service import IngestionService
+
+    from remora.memory.service import MemoryService
 
 
 class Arguments(BaseModel):
@@ -36,15 +43,30 @@ class Call:
 
     Attributes:
         principal: Who is calling.
-        collections: The collections of the principal's space.
+        spaces: Where the properties below come from.
         administration: The databases of the server; only tools of the scope `admin` use it.
         deadline: When the answer must have left.
     """
 
     principal: Principal
-    collections: Collections
+    spaces: Spaces
     administration: DatabaseAdministration
     deadline: Deadline
+
+    @property
+    def collections(self) -> Collections:
+        """The collections of the principal's space."""
+        return self.spaces.collections(self.principal.space)
+
+    @property
+    def memory(self) -> "MemoryService":
+        """The memory of the principal's space; what it writes is signed with the principal's id."""
+        return self.spaces.memory(self.principal.space, self.principal.id)
+
+    @property
+    def ingestion(self) -> "IngestionService":
+        """The ingestion of documents into that memory."""
+        return self.spaces.ingestion(self.principal.space, self.principal.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +158,12 @@ class _LeanSchema(GenerateJsonSchema):
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
+
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ANN401
+        # An answer leaves out what is None.
+        if self.mode == "serialization" and field["schema"]["type"] == "nullable":
+            return False
+        return super().field_is_required(field, total)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         json_schema = super().default_schema(schema)

@@ -1,19 +1,14 @@
 """What a principal may do behind the edge: its scopes, its space, and nothing without a principal at all."""
 
-import importlib
 import json
-import sys
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from remora.auth.principal import Scope
-from tests.support.chroma_server import ChromaServer
-from tests.support.lambda_event import Context, event
-
-Handle = Callable[[dict[str, Any]], dict[str, Any]]
+from tests.integration.connector.conftest import Handle
+from tests.support.lambda_event import event
 
 WRITERS = {
     "chroma_add_documents",
@@ -25,6 +20,11 @@ WRITERS = {
     "chroma_modify_collection",
     "chroma_update_documents",
     "chroma_upsert_documents",
+    "memory_delete",
+    "memory_ingest",
+    "memory_store",
+    "memory_store_conversation",
+    "memory_update",
 }
 ADMINISTRATORS = {
     "chroma_create_database",
@@ -33,28 +33,6 @@ ADMINISTRATORS = {
     "chroma_list_databases",
     "chroma_reset",
 }
-
-
-@pytest.fixture
-def handle(chroma_server: ChromaServer, model_dir: object, monkeypatch: pytest.MonkeyPatch) -> Handle:
-    """The connector's handler in a new execution environment, with every tool offered that can be."""
-    for name, value in {
-        "REMORA_CHROMA_HOST": chroma_server.host,
-        "REMORA_CHROMA_PORT": str(chroma_server.port),
-        "REMORA_MODEL_DIR": str(model_dir),
-        "REMORA_DATABASE_ADMINISTRATION": "true",
-        "POWERTOOLS_SERVICE_NAME": "connector",
-        "POWERTOOLS_METRICS_NAMESPACE": "Remora",
-    }.items():
-        monkeypatch.setenv(name, value)
-    sys.modules.pop("connector.handler", None)
-    handler = importlib.import_module("connector.handler").handler
-
-    def call(request: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = handler(request, Context())
-        return answer
-
-    return call
 
 
 def listed(handle: Handle, scopes: str) -> set[str]:
@@ -153,6 +131,9 @@ def test_neither_log_nor_metrics_hold_what_was_stored_or_asked(
         space=space,
     )
     call(handle, "chroma_query_documents", {"query_texts": ["a secret mistake"]}, scopes="read write", space=space)
+    call(handle, "memory_store", {"content": ["a secret memory"]}, scopes="read write", space=space)
+    call(handle, "memory_search", {"query": "x", "when": "that secret day"}, scopes="read write", space=space)
+    handle(event("resources/read", {"uri": "memory://no/secret"}))
     printed = "".join(capfd.readouterr())
     assert "secret" not in printed
     blobs = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]

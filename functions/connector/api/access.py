@@ -1,0 +1,42 @@
+"""What each route of the API works with: who is calling, who may, and the time there is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from connector.identity import deadline_of, principal_of
+from remora.auth.principal import Principal, Scope
+from remora.chroma.deadline import Deadline
+from remora.errors import PermissionDeniedError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, whose caller may make it.
+
+    Attributes:
+        principal: Who is calling.
+        deadline: When the answer must have left.
+    """
+
+    principal: Principal
+    deadline: Deadline
+
+
+def call_with(*scopes: Scope) -> Callable[[Request], Call]:
+    """Return a dependency that lets those in who have all these scopes.
+
+    Args:
+        scopes: What the caller must be allowed to do.
+    """
+
+    def call_of(request: Request) -> Call:
+        principal = principal_of(request.scope)
+        missing = [scope for scope in scopes if scope not in principal.scopes]
+        if missing:
+            held = ", ".join(sorted(principal.scopes)) or "none"
+            raise PermissionDeniedError(f"This needs the scope '{missing[0]}'; this key has: {held}.")
+        return Call(principal, deadline_of(request.scope))
+
+    return call_of
