@@ -19,7 +19,6 @@ from remora.spaces import Spaces
 if TYPE_CHECKING:
     # Imported by the space that makes them, so that a call of another tool does without them.
     from remora.ingest.service import IngestionService
-
     from remora.memory.service import MemoryService
 
 
