@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 from remora.chroma.client import ChromaClient
+from remora.collections.models import Engine
 from remora.embedding import MiniLM
 from remora.journal import Journal, JournalStore
 from remora.memory.index import MemoryIndex
 from remora.memory.service import MemoryService
+from remora.spaces import Spaces
+from remora.transfer.service import TransferService
 from tests.integration.journal.conftest import anyio_backend, bucket, s3, s3_server
 from tests.support.chroma_server import ChromaServer
 
 __all__ = ["anyio_backend", "bucket", "s3", "s3_server"]
 
 MakeService = Callable[..., MemoryService]
+MakeTransfer = Callable[..., TransferService]
 
 
 class Clock:
@@ -49,10 +53,24 @@ def make_service(
 ) -> MakeService:
     """Make services of the test's space, each with connections of its own, as execution environments have."""
 
-    def make(by: str = "alice", port: int = chroma_server.port) -> MemoryService:
+    def make(by: str = "alice", port: int = chroma_server.port, space: str = "") -> MemoryService:
         chroma = ChromaClient("127.0.0.1", port)
-        journal = Journal(JournalStore(bucket), space_name)
-        return MemoryService(journal, MemoryIndex(chroma.database(space_name), embedder), by=by, clock=clock)
+        name = f"{space_name}{space}"
+        journal = Journal(JournalStore(bucket), name)
+        return MemoryService(journal, MemoryIndex(chroma.database(name), embedder), by=by, clock=clock)
+
+    return make
+
+
+@pytest.fixture
+def make_transfer(
+    chroma_server: ChromaServer, bucket: str, space_name: str, embedder: MiniLM, clock: Clock
+) -> MakeTransfer:
+    """Make transfer services of the test's space."""
+
+    def make(port: int = chroma_server.port) -> TransferService:
+        spaces = Spaces(ChromaClient("127.0.0.1", port), embedder, engine=Engine.SINGLE_NODE, memory_bucket=bucket)
+        return spaces.transfer(space_name, "alice")
 
     return make
 

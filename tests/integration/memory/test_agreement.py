@@ -1,6 +1,7 @@
 """Property: whatever is done in whatever order, the memory agrees with a dictionary."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from remora.errors import NotFoundError
 from remora.memory.models import MemoryChanges, MemoryFilter, NewMemory
-from tests.integration.memory.conftest import MakeService
+from tests.integration.memory.conftest import MakeService, MakeTransfer
 from tests.integration.memory.test_storing import soon
 
 CONTENTS = ["alpha", "Alpha", "beta", "gamma ray", "δέλτα"]
@@ -38,12 +39,12 @@ class Model:
         return {id_: content for id_, content in self.contents.items() if id_ not in self.deleted}
 
 
-def test_store_update_delete_restore_and_purge_in_any_order_agree_with_a_dictionary(
-    make_service: MakeService, space_name: str
+def test_store_update_delete_restore_purge_and_export_in_any_order_agree_with_a_dictionary(
+    make_service: MakeService, make_transfer: MakeTransfer
 ) -> None:
     """Each example starts from what the ones before it left, which the model knows."""
     model = Model()
-    service = make_service()
+    service, transfer = make_service(), make_transfer()
 
     async def check(operations: list[tuple[str, str, int]]) -> None:
         for action, content, number in operations:
@@ -81,6 +82,17 @@ def test_store_update_delete_restore_and_purge_in_any_order_agree_with_a_diction
                     await service.delete([id_], purge=True, confirm=True, deadline=soon())
                     del model.contents[id_]
                     model.deleted.discard(id_)
+        # What an export says is the same, deleted memories and all.
+        exported = await transfer.export_page(deadline=soon())
+        assert exported.next_cursor is None
+        lines = [json.loads(line) for line in exported.lines]
+        newest = {line["id"]: line["entries"][-1] for line in lines if line["kind"] == "memory"}
+        told = {
+            id_: (entry["memory"]["content"], entry["action"] == "delete")
+            for id_, entry in newest.items()
+            if entry["action"] != "purge"
+        }
+        assert told == {id_: (content, id_ in model.deleted) for id_, content in model.contents.items()}
         page = await service.page(MemoryFilter(), limit=500, max_tokens=50_000, deadline=soon())
         assert {memory.id: memory.content for memory in page.memories} == model.live
         assert (await service.overview(deadline=soon())).memories == len(model.live)
