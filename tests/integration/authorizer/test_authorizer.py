@@ -128,6 +128,7 @@ def test_a_key_that_is_no_longer_good_is_refused_and_counted_by_its_reason(
         ("unknown", f"Bearer {generate_key('alice')}"),
         ("unknown", f"Bearer {generate_key('mallory')}"),
     ],
+    ids=["none", "no key", "basic", "wrong secret", "nobody"],
 )
 def test_a_credential_of_nobody_is_refused_and_counted_by_its_reason(
     authorize: Authorize,

@@ -23,7 +23,9 @@ from remora.memory.index.segments import (
     body_of,
     decode,
     encode,
+    frequencies_of,
     merge,
+    passages_of,
 )
 from remora.memory.index.view import View
 from remora.memory.models import Memory, MemoryFilter, Turn
@@ -105,7 +107,7 @@ def contents(segments: Sequence[Segment]) -> dict[str, Any]:
             for term in segment.terms:
                 found = segment.postings(term)
                 assert found is not None
-                for passage, frequency in zip(*found, strict=True):
+                for passage, frequency in zip(passages_of(found), frequencies_of(found), strict=True):
                     if passage in passages:
                         terms[passage - passages.start][term] = frequency
             said[memory_id] = (
@@ -147,7 +149,7 @@ def test_merged_segments_say_what_their_parts_said(
     kept = {id_ for each, keeping in zip(segments, keep, strict=True) for id_ in np.array(each.ids)[keeping].tolist()}
     assert contents([merged]) == {id_: said for id_, said in contents(segments).items() if id_ in kept}
     # Nothing is left of what was not kept.
-    assert all(len(merged.postings(term)[0]) for term in merged.terms)  # type: ignore[index]
+    assert all(len(merged.postings(term)) for term in merged.terms)  # type: ignore[arg-type]
     assert all(len(merged.having(facet)) for facet in merged.facets)  # type: ignore[arg-type]
 
 
@@ -155,7 +157,7 @@ def test_a_term_that_is_there_very_often_counts_as_often_as_can_be_told() -> Non
     segment = decode(encode([entry(note("0000000001", "apple " * 100)), entry(note("0000000002", "apple"))]))
     found = segment.postings("apple")
     assert found is not None
-    assert found[1].tolist() == [MAX_FREQUENCY, 1]
+    assert frequencies_of(found).tolist() == [MAX_FREQUENCY, 1]
 
 
 @pytest.mark.parametrize(
@@ -179,11 +181,12 @@ def test_a_view_has_the_turns_of_a_conversation_side_by_side_wherever_they_are()
     row = view.row("7h3kq9x2ma-0.1.0123456789.0")
     assert row is not None
     assert [view.entry(row + number).memory() for number in range(12)] == turns
-    assert view.beside(1)[row : row + 12].tolist() == [True] * 11 + [False]
-    assert view.beside(-3)[row : row + 12].tolist() == [False] * 3 + [True] * 9
+    after, long_before = view.beside((1, -3))[:, row : row + 12].tolist()
+    assert after == [*range(row + 1, row + 12), view.rows]
+    assert long_before == [view.rows] * 3 + list(range(row, row + 9))
     long = view.row("zzzzzzzzzz.1.0123456789.0")
     assert long is not None
-    assert view.beside(1)[long]
+    assert view.beside((1,))[0, long] == long + 1
     assert view.entry(long).memory().content == "long"
     assert view.row("zzzzzzzzzz.1.0123456789.2") is None, "there is no third passage"
     assert view.row("zzzzzzzzzz.2.0123456789.0") is None, "that version is not there"
