@@ -14,6 +14,7 @@ from remora.ingest.reading import read
 from remora.jobs.jobs import MAX_DOCUMENT_BYTES, HeldJob, Job, Jobs
 from remora.jobs.status import JobKind, JobStatus
 from remora.memory.checks import check_shared
+from remora.memory.index.layout import PASSAGE_TOKENS
 from remora.memory.limits import MAX_METADATA_KEYS
 from remora.memory.models import MemoryFilter, MetadataValue, NewMemory
 from remora.memory.service import MemoryService
@@ -26,8 +27,6 @@ MAX_INLINE_BYTES = 200_000
 
 MAX_INLINE_CHUNKS = 150
 _BATCH = 50
-# Sixteen tokens stay for the headings that are embedded with a chunk; longer ones are cut there, never in the chunk.
-_RESERVED_TOKENS = 16
 # What must be left of an invocation to begin another batch, and to say how far it is.
 _RESERVE_SECONDS = 60.0
 _OWN_METADATA_KEYS = 4
@@ -242,7 +241,8 @@ class IngestionService:
         return chunks(
             document,
             count_tokens=self._embedder.count_tokens,
-            max_tokens=self._embedder.window - _RESERVED_TOKENS,
+            # As large as one passage of the index, so that a hit is a whole chunk.
+            max_tokens=PASSAGE_TOKENS,
         )
 
     async def _create(

@@ -5,10 +5,23 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
 Scalar = str | int | float | bool
-MetadataValue = Scalar | tuple[str, ...] | tuple[int, ...] | tuple[float, ...] | tuple[bool, ...]
+# Strict, because a list of truth values would else become one of numbers.
+MetadataValue = (
+    Scalar | tuple[StrictStr, ...] | tuple[StrictBool, ...] | tuple[StrictInt, ...] | tuple[StrictFloat, ...]
+)
 
 
 def _to_utc_milliseconds(moment: datetime) -> datetime:
@@ -199,10 +212,10 @@ class Signals(_Value):
     """What a score is made of, each from 0 to 1; what did not take part is None.
 
     Attributes:
-        dense: Cosine similarity of the query and the passage.
-        dense_context: The same for the passage with what stands before it.
+        dense: Cosine similarity of the query and the passage with what stands before it.
+        dense_context: How near to the query its neighbours are, up to three on each side.
         lexical: Share of the query's word evidence (BM25) that the passage holds.
-        lexical_context: The same for the passage with what stands before it.
+        lexical_context: The same for the passage with up to three neighbours on each side.
         recency: 1 now, a half after the half-life.
     """
 

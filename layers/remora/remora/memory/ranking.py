@@ -17,7 +17,7 @@ helped when fitted on four conversations and tried on the fifth; the weights are
 A second vector, of the turn without the one before it, changed that by less than half a point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ B = 0.3
 PRESENCE = (K1 + 1) / (1 + K1 * (1 - B))
 """What a term weighs that is there once in a very short passage: 1 in our scale. Twice in a longer one is more."""
 
-LEXICAL_DECAYS = {-1: 0.8, -2: 0.6, -3: 0.4, 1: 0.6, 2: 0.4, 3: 0.2}
+LEXICAL_DECAYS = {-1: 0.8, -2: 0.6, -3: 0.4, 0: 1.0, 1: 0.6, 2: 0.4, 3: 0.2}
 """How much a term counts for a passage that is found so many passages before (-) or after it."""
 
 DENSE_DECAYS = {-1: 0.3, -2: 0.3, -3: 0.2, 1: 0.3, 2: 0.2, 3: 0.2}
@@ -88,6 +88,8 @@ def lexical_evidence(view: View, terms: Sequence[str]) -> tuple[Floats, Floats]:
     around: Floats = np.zeros(view.rows, dtype=np.float32)
     total = 0.0
     norm = K1 * (1 - B + B * view.words / view.average_words)
+    reached, decays = _spread(view, LEXICAL_DECAYS)
+    best: Floats = np.zeros(view.rows + 1, dtype=np.float32)  # the last one is for neighbours that are not there
     for term in terms:
         rows, frequencies = view.postings(term)
         weight = float(np.log1p((view.rows - len(rows) + 0.5) / (len(rows) + 0.5)))
@@ -95,15 +97,10 @@ def lexical_evidence(view: View, terms: Sequence[str]) -> tuple[Floats, Floats]:
         if not len(rows):
             continue
         evidence = (weight * (K1 + 1) * frequencies / (frequencies + norm[rows])).astype(np.float32)
-        best: Floats = np.zeros(view.rows, dtype=np.float32)
-        best[rows] = evidence
-        own += best
-        for distance, decay in LEXICAL_DECAYS.items():
-            # Evidence that is 1 before a row lies in the row whose neighbour after it is that row.
-            has = view.beside(-distance)[rows]
-            where = rows[has] - distance
-            best[where] = np.maximum(best[where], decay * evidence[has])
-        around += best
+        own[rows] += evidence
+        best[:] = 0
+        np.maximum.at(best, reached[:, rows], decays[:, None] * evidence)
+        around += best[:-1]
     if total:
         own /= total
         around /= total
@@ -126,12 +123,11 @@ def dense_evidence(
     last = 0.0 if is_all or not len(rows) else float(similarities[-1])
     dense: Floats = np.full(view.rows, last, dtype=np.float32)
     dense[rows] = similarities
-    context: Floats = np.zeros(view.rows, dtype=np.float32)
+    reached, decays = _spread(view, DENSE_DECAYS)
+    context: Floats = np.zeros(view.rows + 1, dtype=np.float32)
     excess = np.maximum(0, (similarities - NEIGHBOUR_FLOOR) / (1 - NEIGHBOUR_FLOOR)).astype(np.float32)
-    for distance, decay in DENSE_DECAYS.items():
-        has = view.beside(-distance)[rows]
-        context[rows[has] - distance] += decay * excess[has]
-    return dense, context / np.float32(sum(DENSE_DECAYS.values())), is_near
+    np.add.at(context, reached[:, rows], decays[:, None] * excess)
+    return dense, context[:-1] / decays.sum(), is_near
 
 
 def form(view: View) -> Floats:
@@ -150,3 +146,12 @@ def recency(created: Integers, now: int, half_life_days: float) -> Floats:
     """
     days = np.maximum(0, now - created) / 86_400_000
     return np.exp2(-days / half_life_days).astype(np.float32)
+
+
+def _spread(view: View, decays: Mapping[int, float]) -> tuple[Integers, Floats]:
+    """Return which rows each row is evidence for, and how much it counts there.
+
+    Evidence that lies before a row, at a negative distance, is in a row that has the former after it.
+    """
+    reached = view.beside(tuple(-distance for distance in decays))
+    return reached, np.array(list(decays.values()), dtype=np.float32)

@@ -46,23 +46,21 @@ async def search(
         now = datetime.fromtimestamp(moment / 1000, tz=now.tzinfo)
         after = (-score, position[_POSITION.size :].decode())
     ranked = await searching.rank(space.index, request, now=now, deadline=deadline)
-    rest = ranked if after is None else [each for each in ranked if (-each.score, each.memory_id) > after]
-    wanted = rest[: request.limit]
-    found = await searching.materialise(space.index, wanted, deadline=deadline)
+    start = 0
+    if after is not None:
+        start = next((place for place, each in enumerate(ranked) if _position(each) > after), len(ranked))
+    end = min(start + request.limit, len(ranked))
     budget = TokenBudget(max_tokens, reserved=ENVELOPE_TOKENS)
     hits: list[Hit] = []
-    reached = after
-    for candidate, hit in zip(wanted, found, strict=True):
-        if hit is not None:
-            fitting = _fit(hit, budget, first=not hits)
-            if fitting is None:
-                break
-            hits.append(fitting)
-        reached = (-candidate.score, candidate.memory_id)
-    more = reached is not None and bool(rest) and (-rest[-1].score, rest[-1].memory_id) > reached
+    for candidate in ranked[start:end]:
+        hit = _fit(candidate.hit(), budget, first=not hits)
+        if hit is None:
+            break
+        hits.append(hit)
     next_cursor = None
-    if more and reached is not None:
-        place = _POSITION.pack(round(now.timestamp() * 1000), -reached[0]) + reached[1].encode()
+    if hits and start + len(hits) < len(ranked):
+        last = ranked[start + len(hits) - 1]
+        place = _POSITION.pack(round(now.timestamp() * 1000), last.score) + last.memory_id.encode()
         next_cursor = encode_cursor(CursorKind.MEMORY_HITS, arguments, interval_bytes(request.filter.when) + place)
     return SearchResult(
         hits=tuple(hits),
@@ -70,6 +68,10 @@ async def search(
         next_cursor=next_cursor,
         note=None if hits else _nothing(request, ranked, cursor),
     )
+
+
+def _position(candidate: searching.Candidate) -> tuple[float, str]:
+    return -candidate.score, candidate.memory_id
 
 
 def _check(request: SearchRequest) -> None:

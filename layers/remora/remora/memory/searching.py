@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -158,8 +158,7 @@ async def rank(index: MemoryIndex, request: SearchRequest, *, now: datetime, dea
             vector = embedded.vector
         return await _rank(index, request, vector, viewing, now, deadline)
     finally:
-        viewing.cancel()
-        await asyncio.gather(viewing, return_exceptions=True)
+        await _give_up(viewing)
 
 
 async def _rank(
@@ -201,6 +200,13 @@ async def _let_it_go_out() -> None:
         await asyncio.sleep(0)
 
 
+async def _give_up(task: asyncio.Future[Any]) -> None:
+    """End what is still under way, as nobody is interested in it any more."""
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 class _Search:
     """The look for the nearest passages, under way while other things are done."""
 
@@ -238,8 +244,7 @@ class _Search:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _give_up(self._task)
 
 
 def _order(
@@ -313,11 +318,6 @@ def _score(evidence: ranking.Evidence, factor: Floats, mode: SearchMode) -> Floa
             scores = meaning / ranking.DENSE_WEIGHT
     bounded: Floats = np.minimum(scores * factor, 1).astype(np.float32)
     return bounded
-
-
-async def materialise(index: MemoryIndex, candidates: Sequence[Candidate], *, deadline: Deadline) -> list[Hit | None]:
-    """Return candidates as hits, in their order."""
-    return [candidate.hit() for candidate in candidates]
 
 
 def _shown(number: np.float32) -> float:

@@ -56,7 +56,10 @@ class PreparedMemory:
         """Return what is embedded for a passage: itself, after what stands before it."""
         text = spoken_passage(self.memory, self.passages[passage])
         context = context_of(self.memory, passage)
-        return f"{_end_of(context, embedder)}\n{text}" if context else text
+        if not context:
+            return text
+        room = min(CONTEXT_TOKENS * embedder.window // 256, embedder.window - embedder.count_tokens(text))
+        return f"{_end_of(context, room, embedder)}\n{text}"
 
     def entry(self, precedence: Precedence) -> NewEntry:
         """Return what a segment keeps of it."""
@@ -94,8 +97,12 @@ def prepare(memory: Memory, embedder: Embedder) -> PreparedMemory:
         InvalidArgumentError: Its text is not valid Unicode.
         UnavailableError: The model cannot be loaded.
     """
+    special = embedder.count_tokens("")
+    speaker = embedder.count_tokens(spoken_passage(memory, "")) - special
     budget = PASSAGE_TOKENS * embedder.window // 256
-    passages = split(memory.content, count_tokens=embedder.count_tokens, max_tokens=budget)
+    passages = split(
+        memory.content, count_tokens=embedder.count_tokens, max_tokens=max(budget // 2, budget - speaker)
+    )
     return PreparedMemory(memory, digest_of(memory), tuple(passages))
 
 
@@ -104,10 +111,9 @@ def prepare_all(memories: Sequence[Memory], embedder: Embedder) -> list[Prepared
     return [prepare(memory, embedder) for memory in memories]
 
 
-def _end_of(context: str, embedder: Embedder) -> str:
-    """Return as much of the end of a context as there is room for beside a passage of the largest size."""
-    room = CONTEXT_TOKENS * embedder.window // 256
-    while embedder.count_tokens(context) > room:
+def _end_of(context: str, room: int, embedder: Embedder) -> str:
+    """Return as much of the end of a context as there is room for, in tokens."""
+    while context and embedder.count_tokens(context) > room:
         overlong = embedder.count_tokens(context) - room
         context = context[max(1, min(len(context) // 2, overlong * _CHARACTERS_PER_TOKEN)) :]
         # Not from the middle of a word, unless it is all one word.

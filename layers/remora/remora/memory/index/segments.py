@@ -33,6 +33,9 @@ MAX_FREQUENCY = 15
 """Highest count of a term in a passage that is told apart; a fourth bit's worth of postings."""
 
 _FREQUENCY_BITS = 4
+_COMPRESSION = 1
+"""Level of zlib: the highest takes four times as long for an eighth less."""
+
 _HEADER = struct.Struct("<I")
 _ARRAYS: Mapping[str, str] = {
     "versions": "<i4",
@@ -179,13 +182,10 @@ class Segment:
         """Return whether an entry counts."""
         return Precedence(int(self.versions[number]), int(self.stamps[number]))
 
-    def postings(self, term: str) -> tuple[Integers, Integers] | None:
-        """Return the passages that hold a term, and how often each does; None if there are none."""
+    def postings(self, term: str) -> Integers | None:
+        """Return where a term is, to be read with `passages_of` and `frequencies_of`; None if it is nowhere."""
         number = self._term_number.get(term)
-        if number is None:
-            return None
-        coded = _slice(self.term_postings, self.term_ends, number)
-        return coded >> _FREQUENCY_BITS, coded & MAX_FREQUENCY
+        return None if number is None else _slice(self.term_postings, self.term_ends, number)
 
     def having(self, facet: str) -> Integers | None:
         """Return the entries that have a facet; None if there are none."""
@@ -293,6 +293,16 @@ def merge(parts: Sequence[tuple[Segment, npt.NDArray[np.bool_]]]) -> str:
     return _pack(lists, arrays)
 
 
+def passages_of(postings: Integers) -> Integers:
+    """Return the passages of postings."""
+    return postings >> _FREQUENCY_BITS
+
+
+def frequencies_of(postings: Integers) -> Integers:
+    """Return how often the term is in each passage of postings."""
+    return postings & MAX_FREQUENCY
+
+
 def decode(text: str) -> Segment:
     """Read a segment.
 
@@ -321,12 +331,12 @@ def _pack(lists: Mapping[str, Sequence[Any]], arrays: Mapping[str, Any]) -> str:
     columns = {name: np.asarray(arrays[name], dtype=kind) for name, kind in _ARRAYS.items()}
     header = to_json({"format": FORMAT, **lists, "sizes": {name: len(column) for name, column in columns.items()}})
     binary = b"".join(column.tobytes() for column in columns.values())
-    return base64.b64encode(zlib.compress(_HEADER.pack(len(header)) + header + binary)).decode("ascii")
+    return base64.b64encode(zlib.compress(_HEADER.pack(len(header)) + header + binary, _COMPRESSION)).decode("ascii")
 
 
 def _slice(members: Integers, ends: Integers, number: int) -> Integers:
-    start = int(ends[number - 1]) if number else 0
-    part: Integers = members[start : int(ends[number])]
+    start = ends.item(number - 1) if number else 0
+    part: Integers = members[start : ends.item(number)]
     return part
 
 

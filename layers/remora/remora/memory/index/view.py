@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remora.memory.index.layout import RecordId, called, created_range, facet_value, wanted_facets
-from remora.memory.index.segments import Integers, Precedence, Segment
+from remora.memory.index.segments import Integers, Precedence, Segment, frequencies_of, passages_of
 from remora.memory.models import Memory, MemoryFilter
 
 Floats = npt.NDArray[np.float32]
@@ -130,7 +130,7 @@ class View:
             return _joined(columns)[order]
 
         self._chain = chain[order]
-        self._beside: dict[int, Booleans] = {}
+        self._beside: dict[tuple[int, ...], Integers] = {}
         self._segment_of_row = column([np.full(size, number) for number, size in enumerate(sizes)])
         self._entry_of_row = column(entries)
         self._passage_of_row = column([s.passage_number[part] for s, part in zip(segments, parts, strict=True)])
@@ -143,14 +143,11 @@ class View:
         self.memory_of_row = np.cumsum(self._passage_of_row == 0) - 1
         self.created = self._of_memories("created")
         self.fingerprints = self._of_memories("fingerprints")
-        # Where each segment's passages have gone to; -1 for those that do not count.
-        self._row_of_passage: list[Integers] = []
-        begin = 0
-        for segment, part in zip(segments, parts, strict=True):
-            rows = np.full(len(segment.words), -1, dtype=np.int64)
-            rows[part] = row_of[begin : begin + len(part)]
-            self._row_of_passage.append(rows)
-            begin += len(part)
+        # Where the passages of all segments have gone to; -1 for those that do not count.
+        self._offsets = np.cumsum([0, *(len(segment.words) for segment in segments)]).tolist()[:-1]
+        self._row_of_passage = np.full(sum(len(segment.words) for segment in segments), -1, dtype=np.int64)
+        moved = [part + offset for part, offset in zip(parts, self._offsets, strict=True)]
+        self._row_of_passage[_joined(moved)] = row_of
 
     def _of_memories(self, name: str) -> npt.NDArray[Any]:
         """Return a column of the segments, in the order of the memories."""
@@ -170,29 +167,36 @@ class View:
         rows: Booleans = memories[self.memory_of_row]
         return rows
 
-    def beside(self, distance: int) -> Booleans:
-        """Return which rows have a neighbour at that distance, after them if positive, before if negative; [rows]."""
-        known = self._beside.get(distance)
+    def beside(self, distances: tuple[int, ...]) -> Integers:
+        """Return the rows at distances from each row, after it if positive, before it if negative.
+
+        Returns:
+            [distances, rows]; the number of rows itself where there is no neighbour.
+        """
+        known = self._beside.get(distances)
         if known is None:
-            known = np.zeros(self.rows, dtype=bool)
-            if distance > 0:
-                known[:-distance] = self._chain[:-distance] == self._chain[distance:]
-            elif distance < 0:
-                known[-distance:] = self._chain[-distance:] == self._chain[:distance]
-            self._beside[distance] = known
+            rows = np.arange(self.rows)
+            places = rows + np.array(distances, dtype=np.int64)[:, None]
+            inside = (places >= 0) & (places < self.rows)
+            same = self._chain[np.where(inside, places, rows)] == self._chain
+            known = np.where(inside & same, places, self.rows)
+            self._beside[distances] = known
         return known
 
     def postings(self, term: str) -> tuple[Integers, Integers]:
         """Return the rows that hold a term, and how often each does."""
-        rows: list[Integers] = []
-        frequencies: list[Integers] = []
-        for segment, row_of_passage in zip(self._segments, self._row_of_passage, strict=True):
-            found = segment.postings(term)
-            if found is not None:
-                where = row_of_passage[found[0]]
-                rows.append(where[where >= 0])
-                frequencies.append(found[1][where >= 0])
-        return _joined(rows), _joined(frequencies)
+        found: list[Integers] = []
+        offsets: list[int] = []
+        for segment, offset in zip(self._segments, self._offsets, strict=True):
+            part = segment.postings(term)
+            if part is not None:
+                found.append(part)
+                offsets.append(offset)
+        postings = _joined(found)
+        passages = passages_of(postings) + np.repeat(np.array(offsets, dtype=np.int64), [len(part) for part in found])
+        rows = self._row_of_passage[passages]
+        counts = rows >= 0
+        return rows[counts], frequencies_of(postings)[counts]
 
     def row(self, record_id: str) -> int | None:
         """Return the row of a record; None if it does not count, or not any more."""
@@ -247,11 +251,11 @@ class View:
     def _having(self, facet: str) -> Integers:
         """Return the memories that have a facet."""
         found: list[Integers] = []
-        for segment, row_of_passage in zip(self._segments, self._row_of_passage, strict=True):
+        for segment, offset in zip(self._segments, self._offsets, strict=True):
             entries = segment.having(facet)
             if entries is not None:
                 # A tombstone has no facets, so each of these has a first passage.
-                rows = row_of_passage[segment.first_passage[entries]]
+                rows = self._row_of_passage[segment.first_passage[entries] + offset]
                 found.append(self.memory_of_row[rows[rows >= 0]])
         return _joined(found)
 

@@ -6,13 +6,12 @@ something else, as Chroma 1.5.9 can lose its index over changes of records (chro
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from remora.chroma.client import Database
 from remora.chroma.deadline import Deadline
@@ -29,6 +28,8 @@ from remora.memory.index.view import Booleans
 from remora.memory.models import Memory
 from remora.observability.timing import measured
 
+logger = logging.getLogger(__name__)
+
 _SLICE = 64
 """Passages between two looks at the deadline; they embed in about half a second."""
 
@@ -39,10 +40,14 @@ _IDS_AT_ONCE = 500
 
 _MERGED_AT_ONCE = 8
 """Segments of about one size that are merged into one. With 8, a memory is written four times on its way to the
-largest size, and 100,000 memories have some 50 segments."""
+largest size."""
 
 _LARGEST_TIER = 3
-"""Segments of 8 to the power of this many memories and more are left as they are: a deletion writes them anew."""
+"""Segments of 8 to the power of this many passages and more are left as they are: a deletion writes them anew. So
+20,000 memories that come one by one have some 20 to 40 segments."""
+
+_LARGEST_SEGMENT = 2_048
+"""Passages from which a write goes on in another segment; they are about 2 MB, and Chroma takes 40 at once."""
 
 _MERGE_SECONDS = 3.0
 """What must be left of the deadline to merge; whoever writes next does it otherwise."""
@@ -117,15 +122,15 @@ class IndexWriter:
             current = [memory for memory in newest.values() if not self._is_outdated(memory)]
             prepared = await asyncio.to_thread(prepare_all, current, self._embedder)
             news = [each for each in prepared if self._is_news(each, found.get(each.memory.id, frozenset()))]
-            if news:
-                await self._add_records(news, deadline)
-                await self._add_segment([each.entry(self._precedence(each.memory)) for each in news], deadline)
+            for part in _parts(news):
+                await self._add_records(part, deadline)
+                await self._add_segment([each.entry(self._precedence(each.memory)) for each in part], deadline)
             obsolete = [
                 record
                 for each in prepared
                 for record in found.get(each.memory.id, frozenset()).difference(each.record_ids)
             ]
-            await self._delete_records(obsolete, deadline)
+            await self._delete(self._passages, obsolete, deadline)
             await self._merge_small(deadline)
 
     async def remove(self, ids: Iterable[str], *, deadline: Deadline) -> None:
@@ -146,7 +151,8 @@ class IndexWriter:
             ]
             if tombstones:
                 await self._add_segment(tombstones, deadline)
-            await self._delete_records([record for records in found.values() for record in records], deadline)
+            records = [record for each in found.values() for record in each]
+            await self._delete(self._passages, records, deadline)
             await self._forget_words(gone, deadline)
             await self._merge_small(deadline)
 
@@ -193,11 +199,14 @@ class IndexWriter:
             await self._passages.write(add, deadline=deadline)
 
     async def _add_segment(self, entries: Sequence[NewEntry], deadline: Deadline) -> None:
-        data = await asyncio.to_thread(encode, entries)
-        await self._write_segment(_segment_id(len(entries)), data, deadline)
+        await self._write_segments([await asyncio.to_thread(encode, entries)], deadline)
 
-    async def _write_segment(self, segment_id: str, data: str, deadline: Deadline) -> None:
-        columns = RecordColumns(ids=[segment_id], embeddings=[pack([1.0])], metadatas=[{DATA_KEY: data}])
+    async def _write_segments(self, data: Sequence[str], deadline: Deadline) -> None:
+        columns = RecordColumns(
+            ids=[_segment_id() for _ in data],
+            embeddings=[pack([1.0])] * len(data),
+            metadatas=[{DATA_KEY: each} for each in data],
+        )
 
         async def add(collection_id: str) -> None:
             await self._database.add(collection_id, columns, deadline=deadline)
@@ -221,9 +230,6 @@ class IndexWriter:
                 found.setdefault(RecordId.parse(record_id).memory_id, set()).add(record_id)
         return {memory_id: frozenset(records) for memory_id, records in found.items()}
 
-    async def _delete_records(self, record_ids: Sequence[str], deadline: Deadline) -> None:
-        await self._delete(self._passages, record_ids, deadline)
-
     async def _delete(self, collection: OwnCollection, ids: Sequence[str], deadline: Deadline) -> None:
         for start in range(0, len(ids), _RECORDS_AT_ONCE):
             part = ids[start : start + _RECORDS_AT_ONCE]
@@ -234,16 +240,19 @@ class IndexWriter:
             await collection.read(delete, missing=None, deadline=deadline)
 
     async def _merge_small(self, deadline: Deadline) -> None:
-        """Merge segments of which there are too many; what is left to the next writer is only slower meanwhile."""
-        while deadline.remaining() > _MERGE_SECONDS:
-            await self._catalogue.refresh(deadline=deadline)
-            tiers: dict[int, list[str]] = {}
-            for segment_id, segment in self._catalogue.segments.items():
-                tiers.setdefault(_tier(len(segment.ids)), []).append(segment_id)
-            full = [tier for tier, ids in tiers.items() if tier < _LARGEST_TIER and len(ids) >= _MERGED_AT_ONCE]
-            if not full:
-                return
-            await self._replace(sorted(tiers[min(full)]), deadline)
+        """Merge segments of which there are too many; if that fails, the next writer does it."""
+        try:
+            while deadline.remaining() > _MERGE_SECONDS:
+                await self._catalogue.refresh(deadline=deadline)
+                tiers: dict[int, list[str]] = {}
+                for segment_id, segment in self._catalogue.segments.items():
+                    tiers.setdefault(_tier(len(segment.words)), []).append(segment_id)
+                full = [tier for tier, ids in tiers.items() if tier < _LARGEST_TIER and len(ids) >= _MERGED_AT_ONCE]
+                if not full:
+                    return
+                await self._replace([tiers[min(full)]], deadline)
+        except UnavailableError as error:
+            logger.warning("Segments of the memory's index could not be merged now: %s", error)
 
     async def _forget_words(self, memory_ids: Sequence[str], deadline: Deadline) -> None:
         """Write the segments anew that hold entries of removed memories, which nobody is to read any more."""
@@ -252,19 +261,21 @@ class IndexWriter:
         for segment_id, segment in self._catalogue.segments.items():
             entries = [segment.number_of[id_] for id_ in memory_ids if id_ in segment.number_of]
             if segment.passages[entries].any():
-                holding.append(segment_id)
-        for segment_id in holding:
-            if segment_id in self._catalogue.segments:
-                await self._replace([segment_id], deadline)
+                holding.append([segment_id])
+        for start in range(0, len(holding), _MERGED_AT_ONCE):
+            await self._catalogue.refresh(deadline=deadline)
+            await self._replace(holding[start : start + _MERGED_AT_ONCE], deadline)
 
-    async def _replace(self, segment_ids: Sequence[str], deadline: Deadline) -> None:
-        """Put one segment in the place of others, without the entries that do not count."""
-        parts = [(self._catalogue.segments[id_], self._needed(id_)) for id_ in segment_ids]
-        count = sum(int(needed.sum()) for _, needed in parts)
-        if count:
-            data = await asyncio.to_thread(merge, parts)
-            await self._write_segment(_segment_id(count), data, deadline)
-        await self._delete(self._segments, segment_ids, deadline)
+    async def _replace(self, groups: Sequence[Sequence[str]], deadline: Deadline) -> None:
+        """Put one segment in the place of each group of them, without the entries that do not count."""
+        # Another process may have replaced some since.
+        present = [[id_ for id_ in group if id_ in self._catalogue.segments] for group in groups]
+        parts = [[(self._catalogue.segments[id_], self._needed(id_)) for id_ in group] for group in present]
+        filled = [group for group in parts if any(needed.any() for _, needed in group)]
+        if filled:
+            data = await asyncio.to_thread(lambda: [merge(group) for group in filled])
+            await self._write_segments(data, deadline)
+        await self._delete(self._segments, [id_ for group in present for id_ in group], deadline)
 
     def _needed(self, segment_id: str) -> Booleans:
         segment, counting = self._catalogue.segments[segment_id], self._catalogue.counting(segment_id)
@@ -291,10 +302,27 @@ def _stamp(after: int) -> int:
     return max(time.time_ns() // 1_000, after + 1)
 
 
-def _segment_id(entries: int) -> str:
-    return f"{time.time_ns() // 1_000_000:013d}-{entries}-{secrets.token_hex(4)}"
+def _parts(prepared: Sequence[PreparedMemory]) -> Iterator[list[PreparedMemory]]:
+    """Cut what is put at once into segments of a bounded size."""
+    part: list[PreparedMemory] = []
+    passages = 0
+    for each in prepared:
+        part.append(each)
+        passages += len(each.passages)
+        if passages >= _LARGEST_SEGMENT:
+            yield part
+            part, passages = [], 0
+    if part:
+        yield part
 
 
-def _tier(entries: int) -> int:
-    """Return how many times a segment is merged until it has that many entries."""
-    return int(np.emath.logn(_MERGED_AT_ONCE, max(1, entries)) + 1e-9)
+def _segment_id() -> str:
+    return f"{time.time_ns() // 1_000_000:013d}-{secrets.token_hex(6)}"
+
+
+def _tier(passages: int) -> int:
+    """Return how many times segments were merged when one has that many passages."""
+    tier = 0
+    while passages >= _MERGED_AT_ONCE ** (tier + 1):
+        tier += 1
+    return tier
