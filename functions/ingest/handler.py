@@ -6,11 +6,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from remora.chroma.client import ChromaClient
 from remora.chroma.deadline import Deadline
-from remora.collections.models import Engine
 from remora.config import IngestSettings
-from remora.embedding import MiniLM
 from remora.errors import ConflictError, NotFoundError
 from remora.jobs.jobs import parse_trigger
 from remora.jobs.running import carry_out
@@ -23,18 +20,7 @@ _RESERVE_SECONDS = 5.0
 
 # Connections to Chroma belong to a loop, so both outlive the invocations.
 _loop = asyncio.new_event_loop()
-_settings = IngestSettings.from_environment()
-_spaces = Spaces(
-    ChromaClient(
-        host=_settings.chroma_host,
-        port=_settings.chroma_port,
-        ssl=_settings.chroma_ssl,
-        tenant=_settings.chroma_tenant,
-    ),
-    MiniLM(_settings.model_dir, threads=_settings.embedding_threads),
-    engine=Engine.SINGLE_NODE,
-    memory_bucket=_settings.memory_bucket,
-)
+_spaces = Spaces.of_function(IngestSettings.from_environment())
 
 
 @logger.inject_lambda_context(log_event=False)

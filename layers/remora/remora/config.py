@@ -50,7 +50,7 @@ class _EnvironmentModel(BaseModel):
             raise ValueError(f"The function's environment is not usable: {problems}") from None
 
 
-class _MemorySettings(_EnvironmentModel):
+class MemorySettings(_EnvironmentModel):
     """What every function needs that works with memories.
 
     Attributes:
@@ -72,7 +72,7 @@ class _MemorySettings(_EnvironmentModel):
     model_dir: Path = Path("/opt/embedding-model")
 
 
-class ConnectorSettings(_MemorySettings):
+class ConnectorSettings(MemorySettings):
     """The connector's settings.
 
     Attributes:
@@ -88,11 +88,11 @@ class ConnectorSettings(_MemorySettings):
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_split_on_commas)] = ()
 
 
-class IngestSettings(_MemorySettings):
+class IngestSettings(MemorySettings):
     """The settings of the ingest function."""
 
 
-class UpkeepSettings(_MemorySettings):
+class UpkeepSettings(MemorySettings):
     """The settings of the upkeep function."""
 
 

@@ -6,12 +6,13 @@ Isolation is by construction: nothing that works in a space can name another one
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from remora.chroma.client import ChromaClient
 from remora.collections.models import Engine
 from remora.collections.service import Collections
-from remora.embedding import Embedder
+from remora.config import MemorySettings
+from remora.embedding import Embedder, MiniLM
 
 if TYPE_CHECKING:
     from remora.chroma.deadline import Deadline
@@ -58,6 +59,23 @@ class Spaces:
 
         self._collections = collections
         self._index = index
+
+    @classmethod
+    def of_function(cls, settings: MemorySettings, *, engine: Engine = Engine.SINGLE_NODE) -> Self:
+        """Return the spaces that a function's settings lead to; nothing is connected yet.
+
+        Args:
+            settings: The function's settings.
+            engine: What kind of Chroma answers; matters only to the Chroma tools.
+        """
+        chroma = ChromaClient(
+            host=settings.chroma_host,
+            port=settings.chroma_port,
+            ssl=settings.chroma_ssl,
+            tenant=settings.chroma_tenant,
+        )
+        embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
+        return cls(chroma, embedder, engine=engine, memory_bucket=settings.memory_bucket)
 
     def collections(self, space: str) -> Collections:
         """Return the collections of a space, whose database is created on first use."""
