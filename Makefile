@@ -24,7 +24,7 @@ dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --da
 	@exec $(BIN)/remora dev $(ARGS)
 
 test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Run every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
 	$(BIN)/ruff check .

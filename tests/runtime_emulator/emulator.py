@@ -23,12 +23,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from filelock import FileLock
+
 REPOSITORY: Final = Path(__file__).parents[2]
 PYTHON_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 ARCHITECTURE: Final = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 HANDLERS: Final = {
     "ConnectorFunction": "connector.handler.handler",
     "AuthorizerFunction": "authorizer.handler.handler",
+    "IngestFunction": "ingest.handler.handler",
+    "UpkeepFunction": "upkeep.handler.handler",
 }
 
 _BUILDS: Final = {
@@ -37,6 +41,8 @@ _BUILDS: Final = {
     "EmbeddingModelLayer": ("layers/embedding-model", "Makefile"),
     "ConnectorFunction": ("functions", "Makefile"),
     "AuthorizerFunction": ("functions", "Makefile"),
+    "IngestFunction": ("functions", "Makefile"),
+    "UpkeepFunction": ("functions", "Makefile"),
 }
 _IN_RUNTIME: Final = (
     *("awslambdaric", "simplejson", "snapshot-restore-py"),
@@ -67,17 +73,26 @@ class Layout:
 
 @cache
 def build_layout() -> Layout:
-    """Build every function and layer for this machine, once in a process; what was built before is replaced.
+    """Build every function and layer for this machine, once in a test run; what was built before is replaced.
 
     Raises:
         subprocess.CalledProcessError: A build failed; its output is in the exception.
     """
     home = REPOSITORY / ".build" / f"lambda-{PYTHON_VERSION}-{ARCHITECTURE}"
-    shutil.rmtree(home, ignore_errors=True)
-    opt, runtime = home / "opt", home / "runtime"
-    functions = {function: home / function for function in HANDLERS}
+    layout = Layout(home / "opt", {function: home / function for function in HANDLERS}, home / "runtime")
+    # Tests may run in several processes, of which the first builds for all.
+    run, built_by = os.environ.get("PYTEST_XDIST_TESTRUNUID"), home / "built-by"
+    with FileLock(home.with_suffix(".lock")):
+        if run is None or not built_by.exists() or built_by.read_text() != run:
+            shutil.rmtree(home, ignore_errors=True)
+            _build(layout)
+            built_by.write_text(run or "")
+    return layout
+
+
+def _build(layout: Layout) -> None:
     for name, (source, makefile) in _BUILDS.items():
-        target = functions.get(name, opt)
+        target = layout.functions.get(name, layout.opt)
         target.mkdir(parents=True, exist_ok=True)
         folder = REPOSITORY / source
         subprocess.run(
@@ -88,12 +103,11 @@ def build_layout() -> Layout:
             check=True,
             env={**os.environ, "REMORA_PYTHON": sys.executable},
         )
-    runtime.mkdir()
+    layout.runtime.mkdir()
     for name in _IN_RUNTIME:
         package = distribution(name)
         for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
-            (runtime / top).symlink_to(Path(str(package.locate_file(top))).resolve())
-    return Layout(opt, functions, runtime)
+            (layout.runtime / top).symlink_to(Path(str(package.locate_file(top))).resolve())
 
 
 def emulator_binary() -> Path:
