@@ -1,0 +1,275 @@
+"""The authorization server's routes: reads a request, calls `remora.oauth`, and answers with JSON or a page."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from oauth.browser import BrowserCookie, BrowserSafety
+from oauth.pages import decision_page, form_target, problem_page, rejected_page, sign_in_page
+from remora.errors import InvalidArgumentError, UnavailableError
+from remora.oauth.forms import FormError
+from remora.oauth.metadata import authorization_server_metadata, openid_metadata, protected_resource_metadata
+from remora.oauth.protocol import Answer
+from remora.oauth.redirects import InvalidRedirectUriError
+from remora.oauth.service import AuthorizationService, KeyRefusedError, RejectedRequestError
+from remora.oauth.settings import OAuthSettings
+from remora.oauth.site import AUTHORIZE, JWKS, REGISTER, REVOKE, TOKEN
+from remora.oauth.throttling import ThrottledError, network
+
+logger = Logger(child=True)
+
+_MAXIMUM_BODY = 64 * 1024
+_MAXIMUM_FIELDS = 100
+_RETRY_SECONDS = "5"
+_DOCUMENT_CACHING = "public, max-age=300"
+
+Pairs = list[tuple[str, str]]
+
+
+class BadRequestError(Exception):
+    """A request cannot be read."""
+
+
+class AuthorizationServer:
+    """The routes.
+
+    Args:
+        settings: What the environment says.
+        service: What they call.
+    """
+
+    def __init__(self, settings: OAuthSettings, service: AuthorizationService) -> None:
+        self._service = service
+        self._address_header = settings.viewer_address_header
+        self._cookie = BrowserCookie(service.site.issuer)
+        self._form_target = form_target(service.site.issuer)
+
+    def application(self) -> BrowserSafety:
+        """Return the ASGI application."""
+        documents = [
+            ("/.well-known/oauth-protected-resource", self.protected_resource),
+            ("/.well-known/oauth-authorization-server", self.authorization_server),
+            ("/.well-known/openid-configuration", self.openid_configuration),
+        ]
+        routes = [
+            Route(JWKS, self.jwks, methods=["GET"]),
+            Route(AUTHORIZE, self.show_request, methods=["GET"]),
+            Route(AUTHORIZE, self.take_step, methods=["POST"]),
+            Route(TOKEN, self.token, methods=["POST"]),
+            Route(REGISTER, self.register, methods=["POST"]),
+            Route(REVOKE, self.revoke, methods=["POST"]),
+        ]
+        for path, document in documents:
+            # Clients insert the resource's path after the well-known one (RFC 9728, section 3.1; RFC 8414, section
+            # 3.1) or put it before (OpenID discovery, section 4), or leave it out.
+            routes += [
+                Route(pattern, document, methods=["GET"])
+                for pattern in (path, path + "/{resource:path}", "/{resource:path}" + path)
+            ]
+        application = Starlette(
+            routes=routes,
+            exception_handlers={
+                HTTPException: self._http_error,
+                BadRequestError: self._bad_request,
+                ThrottledError: self._throttled,
+                UnavailableError: self._unavailable,
+                Exception: self._failed,
+            },
+        )
+        return BrowserSafety(application, pages=frozenset({AUTHORIZE}))
+
+    # ---- Discovery ----
+
+    async def protected_resource(self, request: Request) -> Response:
+        """Answer RFC 9728 metadata."""
+        document = protected_resource_metadata(self._service.site, self._resource_path(request))
+        if document is None:
+            raise HTTPException(404)
+        return _document(document)
+
+    async def authorization_server(self, request: Request) -> Response:
+        """Answer RFC 8414 metadata."""
+        self._check_resource_path(request)
+        return _document(authorization_server_metadata(self._service.site))
+
+    async def openid_configuration(self, request: Request) -> Response:
+        """Answer the same at the OpenID path."""
+        self._check_resource_path(request)
+        return _document(openid_metadata(self._service.site))
+
+    async def jwks(self, request: Request) -> Response:
+        """Answer the public keys (RFC 7517, section 5)."""
+        keys = await run_in_threadpool(self._service.keys.published)
+        return JSONResponse(
+            {"keys": [key.public_jwk() for key in keys]}, headers={"Cache-Control": _DOCUMENT_CACHING}
+        )
+
+    # ---- The person ----
+
+    async def show_request(self, request: Request) -> Response:
+        """Show what a client asks for, and ask the person to sign in."""
+        browser = self._cookie.ensure(request)
+        pairs = list(request.query_params.multi_items())
+        response = await self._page(
+            lambda: sign_in_page(
+                self._service.begin(pairs, browser=browser, address=self._address(request)), self._form_target
+            )
+        )
+        self._cookie.set(response, browser)
+        return response
+
+    async def take_step(self, request: Request) -> Response:
+        """Take the step that the person has chosen on a page."""
+        origin = request.headers.get("origin")
+        if origin is not None and origin != self._service.site.issuer:
+            return problem_page("This form was sent by another site. Start again from the application.", status=403)
+        fields = dict(await _form(request))
+        browser, address, form = self._cookie.read(request), self._address(request), fields.get("form", "")
+        action = fields.get("action")
+        if action == "sign-in":
+            return await self._page(lambda: self._sign_in(form, fields.get("key", ""), browser, address))
+        if action == "allow":
+            return await self._page(lambda: _redirect(self._service.allow(form, browser=browser, address=address)))
+        if action == "deny":
+            return await self._page(lambda: _redirect(self._service.deny(form, browser=browser, address=address)))
+        return problem_page("Start again from the application.", status=400)
+
+    def _sign_in(self, form: str, key: str, browser: str, address: str) -> Response:
+        try:
+            page = self._service.sign_in(form, key, browser=browser, address=address)
+        except KeyRefusedError as refused:
+            again = self._service.reopen(form, browser=browser, address=address)
+            return sign_in_page(again, self._form_target, problem=str(refused), status=403)
+        return decision_page(page, self._form_target)
+
+    async def _page(self, step: Callable[[], Response]) -> Response:
+        try:
+            return await run_in_threadpool(step)
+        except RejectedRequestError as rejected:
+            return rejected_page(rejected)
+        except FormError as error:
+            return problem_page(str(error), status=400)
+        except ThrottledError as error:
+            response: Response = problem_page(str(error), status=429)
+            response.headers["Retry-After"] = str(error.retry_after)
+            return response
+        except UnavailableError as error:
+            logger.error("Consent page failed", exc_info=error)
+            response = problem_page("The server is not available just now. Try again in a moment.", status=503)
+            response.headers["Retry-After"] = _RETRY_SECONDS
+            return response
+
+    # ---- The client ----
+
+    async def token(self, request: Request) -> Response:
+        """Redeem a code or a refresh token."""
+        pairs = await _form(request)
+        return _json(await run_in_threadpool(self._service.token, pairs, request.headers.get("authorization")))
+
+    async def revoke(self, request: Request) -> Response:
+        """Revoke a token (RFC 7009)."""
+        pairs = await _form(request)
+        return _json(await run_in_threadpool(self._service.revoke, pairs, request.headers.get("authorization")))
+
+    async def register(self, request: Request) -> Response:
+        """Register a client (RFC 7591)."""
+        body = await _body(request)
+        address = self._address(request)
+        try:
+            registered = await run_in_threadpool(lambda: self._service.register(body, address=address))
+        except InvalidRedirectUriError as error:
+            return _error(400, "invalid_redirect_uri", str(error))
+        except InvalidArgumentError as error:
+            return _error(400, "invalid_client_metadata", str(error))
+        return JSONResponse(registered.model_dump(exclude_none=True), status_code=201)
+
+    # ---- Requests and errors ----
+
+    def _address(self, request: Request) -> str:
+        passed_on = request.headers.get(self._address_header, "") if self._address_header else ""
+        # CloudFront-Viewer-Address ends in the port; an IPv6 address stands before it without brackets.
+        address = passed_on.rpartition(":")[0].strip("[]") or (request.client.host if request.client else "")
+        return network(address or "")
+
+    def _resource_path(self, request: Request) -> str:
+        path: str = request.path_params.get("resource", "")
+        return "/" + path if path else ""
+
+    def _check_resource_path(self, request: Request) -> None:
+        if protected_resource_metadata(self._service.site, self._resource_path(request)) is None:
+            raise HTTPException(404)
+
+    async def _http_error(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = error.headers if isinstance(error, HTTPException) else None
+        description = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+        response = _error(status, "invalid_request", description.get(status, "The request cannot be served."))
+        response.headers.update(headers or {})
+        return response
+
+    async def _bad_request(self, request: Request, error: Exception) -> Response:
+        return _error(400, "invalid_request", str(error))
+
+    async def _throttled(self, request: Request, error: Exception) -> Response:
+        seconds = error.retry_after if isinstance(error, ThrottledError) else 60
+        return _error(429, "temporarily_unavailable", str(error), {"Retry-After": str(seconds)})
+
+    async def _unavailable(self, request: Request, error: Exception) -> Response:
+        logger.error("Request failed", exc_info=error)
+        return _error(503, "temporarily_unavailable", "Try again in a moment.", {"Retry-After": _RETRY_SECONDS})
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        return _error(500, "server_error", "The server failed. The request may be tried again.")
+
+
+def create_app(settings: OAuthSettings, fetch: Callable[[str], bytes]) -> BrowserSafety:
+    """Return the authorization server.
+
+    Args:
+        settings: What the environment says.
+        fetch: Returns the JSON document at a client's URL, or raises `FetchError`.
+    """
+    return AuthorizationServer(settings, AuthorizationService(settings, fetch)).application()
+
+
+def _document(document: BaseModel) -> Response:
+    return JSONResponse(document.model_dump(mode="json"), headers={"Cache-Control": _DOCUMENT_CACHING})
+
+
+def _json(answer: Answer) -> Response:
+    return JSONResponse(dict(answer.body), status_code=answer.status, headers=dict(answer.headers))
+
+
+def _redirect(answer: Answer) -> Response:
+    return RedirectResponse(answer.headers["Location"], status_code=answer.status)
+
+
+def _error(status: int, error: str, description: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": error, "error_description": description}, status_code=status, headers=headers)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAXIMUM_BODY:
+            raise HTTPException(413)
+    return bytes(body)
+
+
+async def _form(request: Request) -> Pairs:
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise BadRequestError("The request's content type must be application/x-www-form-urlencoded")
+    try:
+        return parse_qsl((await _body(request)).decode(), keep_blank_values=True, max_num_fields=_MAXIMUM_FIELDS)
+    except ValueError:
+        raise BadRequestError("The request is malformed") from None

@@ -1,0 +1,52 @@
+"""An authorization server for each test, with a table and secrets of its own."""
+
+import uuid
+from collections.abc import Callable
+
+import boto3
+import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+from mypy_boto3_secretsmanager import SecretsManagerClient
+
+from remora.oauth.settings import OAuthSettings
+from remora.oauth.signing import new_signing_secret
+from tests.integration.oauth.deployment import ISSUER, Deployment, Web
+
+
+@pytest.fixture
+def dynamodb(aws_environment: dict[str, str]) -> DynamoDBClient:
+    """DynamoDB."""
+    return boto3.client("dynamodb")
+
+
+@pytest.fixture
+def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient) -> Callable[[str], OAuthSettings]:
+    """Make a table and secrets, and return the settings of an authorization server of a public URL."""
+
+    def make(public_url: str) -> OAuthSettings:
+        name = f"oauth-{uuid.uuid4()}"
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        secretsmanager.create_secret(Name=f"{name}-principals", SecretString='{"principals": {}}')
+        secretsmanager.create_secret(Name=f"{name}-signing", SecretString=new_signing_secret())
+        return OAuthSettings(
+            public_url=public_url,
+            oauth_table=name,
+            principals_secret=f"{name}-principals",
+            principals_cache_seconds=0,
+            signing_secret=f"{name}-signing",
+        )
+
+    return make
+
+
+@pytest.fixture
+def deployment(new_settings: Callable[[str], OAuthSettings], secretsmanager: SecretsManagerClient) -> Deployment:
+    """An authorization server whose one principal is alice."""
+    made = Deployment(new_settings(ISSUER), Web(), secretsmanager)
+    made.write_principals()
+    return made
