@@ -29,7 +29,7 @@ test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model #
 lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/ingest functions/upkeep layers/dependencies layers/embedding-model scripts tests benchmarks
+	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/oauth functions/ingest functions/upkeep layers/dependencies layers/embedding-model scripts tests benchmarks
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
 

@@ -8,13 +8,16 @@ from aws_lambda_powertools.utilities.data_classes import event_source
 from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event import (
     APIGatewayAuthorizerRequestEvent,
     APIGatewayAuthorizerResponse,
+    HttpVerb,
 )
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from remora.auth.keys import Principals, RefusedError, authenticate, bearer_token
+from authorizer.credentials import Credentials
+from remora.auth.keys import Principals, RefusedError, bearer_token
 from remora.config import AuthorizerSettings
+from remora.oauth.site import Site
 
 logger = Logger()
 metrics = Metrics()
@@ -32,14 +35,21 @@ def _principals() -> Principals:
     return Principals.model_validate_json(document)
 
 
+credentials = Credentials(_principals, settings.signing_secret)
+# Every method of a path that is a resource of its own (RFC 8707). A policy's `*` matches a slash too, so that
+# `*/mcp` would also cover other paths that end so.
+_METHODS = (HttpVerb.POST.value, HttpVerb.GET.value, HttpVerb.DELETE.value)
+
+
 @metrics.log_metrics(capture_cold_start_metric=True)
 @logger.inject_lambda_context(log_event=False)
 @event_source(data_class=APIGatewayAuthorizerRequestEvent)
 def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> dict[str, Any]:
     """Answer who is calling.
 
-    The policy allows the whole stage: API Gateway caches it under the Authorization header and applies it to
-    every route, so what a principal may do is enforced behind it, from the context.
+    API Gateway caches the policy under the Authorization header and applies it to every route. So a key's policy
+    allows the whole stage, and what a principal may do is enforced behind it, from the context; a token's policy
+    names the paths of the resources that the token is for.
 
     Raises:
         Exception: `Unauthorized`, the one message that API Gateway turns into a 401. A policy that denies
@@ -47,7 +57,7 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
     """
     authorization = event.headers.get("Authorization")
     try:
-        authenticated = authenticate(bearer_token(authorization), _principals())
+        admission = credentials.admit(bearer_token(authorization), Site.of_event(event))
     except RefusedError as refused:
         metrics.add_dimension("reason", refused.reason)
         metrics.add_metric("RefusedCredentials", MetricUnit.Count, 1)
@@ -56,6 +66,7 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
         )
         raise Exception("Unauthorized") from None
 
+    authenticated = admission.authenticated
     metrics.add_metric("AcceptedCredentials", MetricUnit.Count, 1)
     arn = event.parsed_arn
     answer = APIGatewayAuthorizerResponse(
@@ -68,5 +79,10 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
         usage_identifier_key=authenticated.usage_key,
         partition=arn.partition,
     )
-    answer.allow_all_routes()
+    if admission.paths is None:
+        answer.allow_all_routes()
+    else:
+        for path in admission.paths:
+            for method in _METHODS:
+                answer.allow_route(method, path)
     return answer.asdict()

@@ -21,7 +21,7 @@ from remora.oauth.protocol import Answer
 from remora.oauth.redirects import InvalidRedirectUriError
 from remora.oauth.service import AuthorizationService, KeyRefusedError, RejectedRequestError
 from remora.oauth.settings import OAuthSettings
-from remora.oauth.site import AUTHORIZE, JWKS, REGISTER, REVOKE, TOKEN
+from remora.oauth.site import AUTHORIZE, JWKS, REGISTER, REVOKE, TOKEN, Site
 from remora.oauth.throttling import ThrottledError, network
 
 logger = Logger(child=True)
@@ -230,14 +230,15 @@ class AuthorizationServer:
         return _error(500, "server_error", "The server failed. The request may be tried again.")
 
 
-def create_app(settings: OAuthSettings, fetch: Callable[[str], bytes]) -> BrowserSafety:
+def create_app(settings: OAuthSettings, site: Site, fetch: Callable[[str], bytes]) -> BrowserSafety:
     """Return the authorization server.
 
     Args:
         settings: What the environment says.
+        site: What the deployment is called.
         fetch: Returns the JSON document at a client's URL, or raises `FetchError`.
     """
-    return AuthorizationServer(settings, AuthorizationService(settings, fetch)).application()
+    return AuthorizationServer(settings, AuthorizationService(settings, site, fetch)).application()
 
 
 def _document(document: BaseModel) -> Response:

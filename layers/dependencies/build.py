@@ -68,6 +68,7 @@ OMITTED_PACKAGES: Final = (
     Omission("protobuf", "only onnxruntime's own tools need it"),
     Omission("uvicorn", "runs servers; sse-starlette looks for it, takes 0.04 s to import it, and does without"),
     Omission("click", "only uvicorn needs it"),
+    Omission("joserfc", "Authlib needs it for JWTs, which PyJWT makes here"),
     Omission("pycparser", "cffi needs it to compile bindings, not to use them"),
 )
 
@@ -91,6 +92,10 @@ OMITTED_FILES: Final = (
     Omission("onnxruntime/tools", "for preparing models"),
     Omission("onnxruntime/transformers", "for preparing models"),
     Omission("aws_lambda_powertools/event_handler/openapi/swagger_ui", "a page that documents a web API"),
+    Omission("authlib/integrations", "for web frameworks that are not here"),
+    Omission("authlib/jose", "JWTs, which PyJWT makes here"),
+    Omission("authlib/oauth1", "another protocol"),
+    Omission("authlib/oidc", "OpenID Connect; no ID tokens are issued"),
     Omission("mcp/cli", "the SDK's command line"),
     Omission("*.dist-info/INSTALLER", "pip's bookkeeping"),
     Omission("*.dist-info/RECORD", "pip's bookkeeping"),

@@ -60,11 +60,14 @@ ENVIRONMENT = {
     "REMORA_CHROMA_HOST": "127.0.0.1",
     "REMORA_MEMORY_BUCKET": "remora-memory",
     "REMORA_PRINCIPALS_SECRET": "remora-principals",
+    "REMORA_OAUTH_TABLE": "remora-oauth",
+    "REMORA_SIGNING_SECRET": "remora-signing",
 }
 
 PACKAGES = [
     ("ConnectorFunction", "connector"),
     ("AuthorizerFunction", "authorizer"),
+    ("OAuthFunction", "oauth"),
     ("IngestFunction", "ingest"),
     ("UpkeepFunction", "upkeep"),
 ]

@@ -9,7 +9,7 @@ import pytest
 from tests.build.conftest import SamBuild
 
 LAYERS = ("DependenciesLayer", "EmbeddingModelLayer", "RemoraLayer")
-PACKAGES = [("ConnectorFunction", "connector"), ("AuthorizerFunction", "authorizer")]
+PACKAGES = [("ConnectorFunction", "connector"), ("AuthorizerFunction", "authorizer"), ("OAuthFunction", "oauth")]
 PROMISED_BYTES = 200_000_000
 # ELF header, e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
@@ -51,9 +51,7 @@ def test_bytecode_is_for_the_templates_python_or_is_not_there(built: Path) -> No
     assert [path.name for path in built.rglob("*.pyc") if ".cpython-314." not in path.name] == []
 
 
-@pytest.mark.parametrize(
-    ("function", "package"), [("ConnectorFunction", "connector"), ("AuthorizerFunction", "authorizer")]
-)
+@pytest.mark.parametrize(("function", "package"), PACKAGES)
 def test_a_function_holds_its_own_package_alone(built: Path, function: str, package: str) -> None:
     assert [path.name for path in (built / function).iterdir()] == [package]
     assert (built / function / package / "handler.py").is_file()

@@ -31,6 +31,7 @@ ARCHITECTURE: Final = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machin
 HANDLERS: Final = {
     "ConnectorFunction": "connector.handler.handler",
     "AuthorizerFunction": "authorizer.handler.handler",
+    "OAuthFunction": "oauth.handler.handler",
     "IngestFunction": "ingest.handler.handler",
     "UpkeepFunction": "upkeep.handler.handler",
 }
@@ -41,6 +42,7 @@ _BUILDS: Final = {
     "EmbeddingModelLayer": ("layers/embedding-model", "Makefile"),
     "ConnectorFunction": ("functions", "Makefile"),
     "AuthorizerFunction": ("functions", "Makefile"),
+    "OAuthFunction": ("functions", "Makefile"),
     "IngestFunction": ("functions", "Makefile"),
     "UpkeepFunction": ("functions", "Makefile"),
 }

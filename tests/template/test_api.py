@@ -10,7 +10,14 @@ AUTHORIZER = "KeyAuthorizer"
 MCP = ("/mcp", "/mcp/memory", "/mcp/chroma")
 REST = "/api/{proxy+}"
 PROTECTED = {(path, method) for path in (*MCP, REST) for method in ("POST", "GET", "DELETE")}
-OPEN = {(path, "OPTIONS") for path in (*MCP, REST)} | {("/health", "GET")}
+DOCUMENTS = "/.well-known/{document+}"
+OAUTH = (
+    {("/authorize", method) for method in ("GET", "POST")}
+    | {(path, method) for path in ("/token", "/register", "/revoke") for method in ("POST", "OPTIONS")}
+    | {(DOCUMENTS, method) for method in ("GET", "OPTIONS")}
+    | {(f"{path}/.well-known/{{document}}", "GET") for path in MCP}
+)
+OPEN = {(path, "OPTIONS") for path in (*MCP, REST)} | {("/health", "GET")} | OAUTH
 
 
 def test_the_api_has_these_routes_and_no_other() -> None:
@@ -29,11 +36,12 @@ def test_an_open_route_wants_nothing(path: str, method: str) -> None:
     assert not route.security & {AUTHORIZER, "api_key"}
 
 
-def test_every_route_is_answered_by_the_connector_as_a_proxy() -> None:
+def test_every_route_is_answered_by_the_function_for_it_as_a_proxy() -> None:
     for route in deployed().routes():
         integration = json.loads(route.integration)
         assert integration["type"] == "aws_proxy"
-        assert "${ConnectorFunction.Arn}" in json.dumps(integration["uri"])
+        function = "OAuthFunction" if (route.path, route.method) in OAUTH else "ConnectorFunction"
+        assert f"${{{function}.Arn}}" in json.dumps(integration["uri"])
 
 
 def test_the_one_authorizer_reads_the_authorization_header_alone() -> None:
@@ -59,14 +67,13 @@ def test_only_the_api_may_run_the_functions_behind_it() -> None:
     permissions = [
         permission
         for permission in deployed().of_type("AWS::Lambda::Permission").values()
-        if "Connector" in json.dumps(permission["FunctionName"])
-        or "Authorizer" in json.dumps(permission["FunctionName"])
+        if any(name in json.dumps(permission["FunctionName"]) for name in ("Connector", "Authorizer", "OAuth"))
     ]
     for permission in permissions:
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert "ConnectorApi" in json.dumps(permission["SourceArn"])
     functions = {json.dumps(permission["FunctionName"]) for permission in permissions}
-    assert len(functions) == 2
+    assert len(functions) == 3
 
 
 def test_usage_keys_come_from_the_authorizer() -> None:

@@ -5,21 +5,25 @@ import re
 
 import pytest
 
-from remora.config import AuthorizerSettings, ConnectorSettings, IngestSettings, UpkeepSettings
+from remora.config import AuthorizerSettings, ConnectorSettings, EnvironmentModel, IngestSettings, UpkeepSettings
+from remora.oauth.settings import OAuthSettings
+from remora.oauth.signing import SEED
 from tests.template.deployed import Document, deployed, source
 
-Settings = type[ConnectorSettings] | type[AuthorizerSettings] | type[IngestSettings] | type[UpkeepSettings]
-FUNCTIONS: dict[str, Settings] = {
+FUNCTIONS: dict[str, type[EnvironmentModel]] = {
     "ConnectorFunction": ConnectorSettings,
     "AuthorizerFunction": AuthorizerSettings,
+    "OAuthFunction": OAuthSettings,
     "IngestFunction": IngestSettings,
     "UpkeepFunction": UpkeepSettings,
 }
-ROLES = ["AuthorizerRole", "ConnectorRole", "IngestRole", "UpkeepRole"]
+ROLES = ["AuthorizerRole", "ConnectorRole", "IngestRole", "OAuthRole", "UpkeepRole"]
+SECRETS = {"PrincipalsSecret", "SigningSecret"}
 JOURNAL = ("memories", "claims", "conversations", "pending")
 LONGEST_RUN_SECONDS = 900
 ENVIRONMENT_LIMIT = 4096
-LONGEST_ARN = 2048
+# CloudFormation makes the names: a stack name has 128 characters at most, a logical id 255.
+LONGEST_ARN = 512
 GATEWAY_LIMIT_SECONDS = 29
 LAYER_LIMIT = 5
 # X-Ray knows no resources for these; everything else must name its own.
@@ -83,7 +87,7 @@ def test_a_function_runs_on_the_newest_python_and_the_chosen_processor(function:
     assert properties["TracingConfig"] == {"Mode": "Active"}
 
 
-@pytest.mark.parametrize("function", ["ConnectorFunction", "AuthorizerFunction"])
+@pytest.mark.parametrize("function", ["ConnectorFunction", "AuthorizerFunction", "OAuthFunction"])
 def test_a_function_behind_the_api_gives_up_before_the_gateway_does(function: str) -> None:
     assert deployed().resources[function]["Properties"]["Timeout"] <= GATEWAY_LIMIT_SECONDS
 
@@ -180,11 +184,42 @@ def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:
     ]
 
 
-def test_the_authorizer_may_read_the_principals_secret_and_no_other() -> None:
-    (secret,) = deployed().of_type("AWS::SecretsManager::Secret")
-    (statement,) = (item for item in statements("AuthorizerRole") if "secretsmanager" in json.dumps(item))
-    assert actions(statement) == {"secretsmanager:GetSecretValue"}
-    assert statement["Resource"] == {"Ref": secret}
+@pytest.mark.parametrize(
+    ("role", "secrets"),
+    [
+        ("AuthorizerRole", SECRETS),
+        ("OAuthRole", SECRETS),
+        ("ConnectorRole", set()),
+        ("IngestRole", set()),
+        ("UpkeepRole", set()),
+    ],
+)
+def test_secrets_are_read_by_those_who_judge_credentials_and_written_by_nobody(role: str, secrets: set[str]) -> None:
+    found = [
+        item for item in statements(role) if any(action.startswith("secretsmanager:") for action in actions(item))
+    ]
+    assert all(actions(item) == {"secretsmanager:GetSecretValue"} for item in found)
+    assert {resource["Ref"] for item in found for resource in item["Resource"]} == secrets
+
+
+def test_the_oauth_function_may_do_nothing_with_its_table_but_read_and_write_items() -> None:
+    found = [
+        item for item in statements("OAuthRole") if any(action.startswith("dynamodb:") for action in actions(item))
+    ]
+    assert [item["Resource"] for item in found] == [{"Fn::GetAtt": ["OAuthTable", "Arn"]}]
+    assert actions(found[0]) == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+
+
+def test_items_of_the_oauth_table_expire_by_the_attribute_that_the_store_writes() -> None:
+    table = deployed().only("AWS::DynamoDB::Table")
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+
+
+def test_the_signing_secret_holds_what_a_key_is_made_of() -> None:
+    generate = deployed().resources["SigningSecret"]["Properties"]["GenerateSecretString"]
+    assert generate["GenerateStringKey"] == SEED
+    assert generate["PasswordLength"] >= 43  # letters and digits make up almost 6 bits each
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -194,8 +229,7 @@ def test_a_role_is_for_lambda_alone(role: str) -> None:
 
 
 def test_the_principals_secret_begins_empty_and_outlives_the_stack() -> None:
-    (name,) = deployed().of_type("AWS::SecretsManager::Secret")
-    resource = deployed().resources[name]
+    resource = deployed().resources["PrincipalsSecret"]
     assert json.loads(resource["Properties"]["SecretString"]) == {"principals": {}}
     # A fixed name would stop the next stack of that name while this secret is still there.
     assert "Name" not in resource["Properties"]

@@ -14,7 +14,7 @@ def _split_on_commas(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-class _EnvironmentModel(BaseModel):
+class EnvironmentModel(BaseModel):
     """A model whose field `some_name` is read from the environment variable `REMORA_SOME_NAME`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -50,7 +50,7 @@ class _EnvironmentModel(BaseModel):
             raise ValueError(f"The function's environment is not usable: {problems}") from None
 
 
-class MemorySettings(_EnvironmentModel):
+class MemorySettings(EnvironmentModel):
     """What every function needs that works with memories.
 
     Attributes:
@@ -96,14 +96,16 @@ class UpkeepSettings(MemorySettings):
     """The settings of the upkeep function."""
 
 
-class AuthorizerSettings(_EnvironmentModel):
+class AuthorizerSettings(EnvironmentModel):
     """The authorizer's settings.
 
     Attributes:
         principals_secret: Name or ARN of the Secrets Manager secret that holds the principals.
         principals_cache_seconds: How long the secret is kept in memory; a revoked key may work that much
             longer, on top of API Gateway's own authorizer cache.
+        signing_secret: Name or ARN of the secret that access tokens are signed with; empty if there are none.
     """
 
     principals_secret: str = Field(min_length=1)
     principals_cache_seconds: int = Field(default=30, ge=0, le=300)
+    signing_secret: str = ""

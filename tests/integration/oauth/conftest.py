@@ -20,10 +20,10 @@ def dynamodb(aws_environment: dict[str, str]) -> DynamoDBClient:
 
 
 @pytest.fixture
-def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient) -> Callable[[str], OAuthSettings]:
-    """Make a table and secrets, and return the settings of an authorization server of a public URL."""
+def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient) -> Callable[[], OAuthSettings]:
+    """Make a table and secrets, and return the settings of an authorization server that uses them."""
 
-    def make(public_url: str) -> OAuthSettings:
+    def make() -> OAuthSettings:
         name = f"oauth-{uuid.uuid4()}"
         dynamodb.create_table(
             TableName=name,
@@ -34,7 +34,6 @@ def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient)
         secretsmanager.create_secret(Name=f"{name}-principals", SecretString='{"principals": {}}')
         secretsmanager.create_secret(Name=f"{name}-signing", SecretString=new_signing_secret())
         return OAuthSettings(
-            public_url=public_url,
             oauth_table=name,
             principals_secret=f"{name}-principals",
             principals_cache_seconds=0,
@@ -45,8 +44,8 @@ def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient)
 
 
 @pytest.fixture
-def deployment(new_settings: Callable[[str], OAuthSettings], secretsmanager: SecretsManagerClient) -> Deployment:
+def deployment(new_settings: Callable[[], OAuthSettings], secretsmanager: SecretsManagerClient) -> Deployment:
     """An authorization server whose one principal is alice."""
-    made = Deployment(new_settings(ISSUER), Web(), secretsmanager)
+    made = Deployment(new_settings(), ISSUER, Web(), secretsmanager)
     made.write_principals()
     return made

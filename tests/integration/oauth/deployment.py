@@ -21,6 +21,7 @@ from oauth.browser import BrowserSafety
 from remora.auth.keys import generate_key, hash_key
 from remora.oauth.documents import FetchError
 from remora.oauth.settings import OAuthSettings
+from remora.oauth.site import Site
 
 ISSUER = "https://remora.example"
 MCP = ISSUER + "/mcp"
@@ -91,23 +92,25 @@ class Deployment:
 
     Attributes:
         settings: Its settings.
+        issuer: Its public URL.
         web: Where it fetches from.
         secretsmanager: For changing what it reads.
         key: The key of alice, who may do everything.
     """
 
     settings: OAuthSettings
+    issuer: str
     web: Web
     secretsmanager: SecretsManagerClient
     key: str = field(default_factory=lambda: generate_key("alice"))
 
     def __post_init__(self) -> None:
-        self.app: BrowserSafety = create_app(self.settings, self.web.fetch)
+        self.app: BrowserSafety = create_app(self.settings, Site.of_url(self.issuer), self.web.fetch)
         self.browser = self.new_browser()
 
     def new_browser(self) -> TestClient:
         """Return a browser without cookies."""
-        return TestClient(self.app, base_url=self.settings.public_url, follow_redirects=False)
+        return TestClient(self.app, base_url=self.issuer, follow_redirects=False)
 
     def restart(self) -> None:
         """Go on in a new execution environment."""
@@ -156,7 +159,7 @@ class Deployment:
             "code_challenge_method": "S256",
             "state": "the-state",
             "scope": "read write",
-            "resource": self.settings.public_url + "/mcp",
+            "resource": self.issuer + "/mcp",
         }
         return {name: value for name, value in (parameters | changes).items() if value is not None}
 

@@ -22,7 +22,7 @@ class Edge:
 
     def __init__(self, deployment: Deployment) -> None:
         self._oauth: ASGIApp = deployment.app
-        self._issuer = deployment.settings.public_url
+        self._issuer = deployment.issuer
         self._keys = TokenKeys(Aws(), deployment.settings.signing_secret, self._issuer)
         server = MCPServer("remora")
 

@@ -363,13 +363,13 @@ def test_expired_and_future_tokens_are_refused(
 
 
 def test_a_token_of_another_deployment_is_refused(
-    deployment: Deployment, new_settings: Callable[[str], OAuthSettings]
+    deployment: Deployment, new_settings: Callable[[], OAuthSettings]
 ) -> None:
     key = signing_key(deployment)
     claims = claims_of(deployment.connect()["access_token"]) | {"iss": "https://other.example"}
     same_key = jwt.encode(claims, key.private, algorithm="EdDSA", headers={"kid": key.id, "typ": "at+jwt"})
     assert refused_by(deployment, same_key) is Refusal.UNKNOWN
-    other = TokenKeys(Aws(), new_settings(ISSUER).signing_secret, ISSUER)
+    other = TokenKeys(Aws(), new_settings().signing_secret, ISSUER)
     with pytest.raises(RefusedError):
         other.verify(deployment.connect()["access_token"])
 

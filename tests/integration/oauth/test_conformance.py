@@ -24,7 +24,7 @@ _SUITE = NODE_MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "inde
 
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 def test_every_scenario_for_authorization_servers_passes(
-    new_settings: Callable[[str], OAuthSettings],
+    new_settings: Callable[[], OAuthSettings],
     secretsmanager: SecretsManagerClient,
     tmp_path: Path,
     revision: str,
@@ -33,7 +33,7 @@ def test_every_scenario_for_authorization_servers_passes(
         pytest.fail("Node's tools are not installed; `make test` installs them (it needs npm)")
 
     def deploy(url: str) -> Deployment:
-        deployment = Deployment(new_settings(url), Web(), secretsmanager)
+        deployment = Deployment(new_settings(), url, Web(), secretsmanager)
         deployment.write_principals()
         return deployment
 
@@ -41,7 +41,7 @@ def test_every_scenario_for_authorization_servers_passes(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with served(deploy) as deployment:
-        issuer = deployment.settings.public_url
+        issuer = deployment.issuer
         client = deployment.register(redirect_uris=[f"http://127.0.0.1:{port}/callback"])
         program = subprocess.Popen(
             [

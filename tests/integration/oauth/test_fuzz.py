@@ -53,13 +53,13 @@ WORDS = [
 
 @pytest.fixture
 def made(
-    new_settings: Callable[[str], OAuthSettings],
+    new_settings: Callable[[], OAuthSettings],
     secretsmanager: SecretsManagerClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Deployment:
     """An authorization server that counts nothing, so that it goes on answering."""
     monkeypatch.setattr("remora.oauth.throttling.Throttle.admit", lambda *_: None)
-    deployment = Deployment(new_settings(ISSUER), Web(), secretsmanager)
+    deployment = Deployment(new_settings(), ISSUER, Web(), secretsmanager)
     deployment.write_principals()
     deployment.web.publish("https://client.example/x")
     return deployment

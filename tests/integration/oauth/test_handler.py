@@ -20,9 +20,9 @@ Handle = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def environment(new_settings: Callable[[str], OAuthSettings], monkeypatch: pytest.MonkeyPatch) -> OAuthSettings:
+def environment(new_settings: Callable[[], OAuthSettings], monkeypatch: pytest.MonkeyPatch) -> OAuthSettings:
     """The function's environment variables."""
-    settings = new_settings(ISSUER)
+    settings = new_settings()
     for name, value in settings.model_dump().items():
         monkeypatch.setenv(f"REMORA_{name.upper()}", str(value))
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "oauth")
@@ -44,6 +44,7 @@ def handle(environment: OAuthSettings) -> Handle:
         headers: dict[str, str] | None = None,
         encode: bool = False,
         address: str = "192.0.2.1",
+        public_url: str | None = ISSUER,
     ) -> dict[str, Any]:
         headers = {"Host": "abc.execute-api.eu-central-1.amazonaws.com"} | (headers or {})
         event = {
@@ -55,7 +56,7 @@ def handle(environment: OAuthSettings) -> Handle:
             "queryStringParameters": query,
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
             "pathParameters": None,
-            "stageVariables": None,
+            "stageVariables": {"publicUrl": public_url} if public_url else None,
             "requestContext": {"stage": "dev", "identity": {"sourceIp": address}},
             "body": base64.b64encode(body.encode()).decode() if body and encode else body,
             "isBase64Encoded": encode,
@@ -184,7 +185,12 @@ def test_when_aws_does_not_answer_the_client_is_told_to_try_again(
     "url",
     ["http://remora.example", "https://remora.example/path", "https://REMORA.example", "ftp://x", "https://", "x"],
 )
-def test_a_public_url_that_could_be_no_issuer_stops_the_start(environment: OAuthSettings, url: str) -> None:
-    variables = {f"REMORA_{name.upper()}": str(value) for name, value in environment.model_dump().items()}
-    with pytest.raises(ValueError, match="REMORA_PUBLIC_URL"):
-        OAuthSettings.from_environment(variables | {"REMORA_PUBLIC_URL": url})
+def test_a_public_url_that_could_be_no_issuer_is_not_served(handle: Handle, url: str) -> None:
+    with pytest.raises(ValueError, match="public URL"):
+        handle("GET", "/.well-known/oauth-authorization-server", public_url=url)
+
+
+def test_without_a_public_url_callers_are_told_to_use_a_key(handle: Handle) -> None:
+    answer = handle("GET", "/.well-known/oauth-authorization-server", public_url=None)
+    assert answer["statusCode"] == 404
+    assert "Bearer rmr_" in json.loads(answer["body"])["error_description"]

@@ -31,13 +31,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def running(
-    new_settings: Callable[[str], OAuthSettings], secretsmanager: SecretsManagerClient
-) -> Iterator[Deployment]:
+def running(new_settings: Callable[[], OAuthSettings], secretsmanager: SecretsManagerClient) -> Iterator[Deployment]:
     """An authorization server on a loopback port."""
 
     def deploy(url: str) -> Deployment:
-        deployment = Deployment(new_settings(url), Web(), secretsmanager)
+        deployment = Deployment(new_settings(), url, Web(), secretsmanager)
         deployment.write_principals()
         return deployment
 
@@ -85,7 +83,7 @@ class Person:
 def provider(deployment: Deployment, person: Person, memory: Memory, document: str | None) -> OAuthClientProvider:
     """Return the official client's OAuth half."""
     return OAuthClientProvider(
-        server_url=f"{deployment.settings.public_url}/mcp",
+        server_url=f"{deployment.issuer}/mcp",
         client_metadata=OAuthClientMetadata(redirect_uris=[AnyUrl(CALLBACK)], client_name="Official client"),
         storage=memory,
         redirect_handler=person.open,
@@ -97,7 +95,7 @@ def provider(deployment: Deployment, person: Person, memory: Memory, document: s
 async def call(deployment: Deployment, oauth: OAuthClientProvider, mode: str = "auto") -> tuple[str, str]:
     """Call the tool, and return the protocol revision and what it said."""
     async with httpx2.AsyncClient(auth=oauth, timeout=30) as http:
-        transport = streamable_http_client(f"{deployment.settings.public_url}/mcp", http_client=http)
+        transport = streamable_http_client(f"{deployment.issuer}/mcp", http_client=http)
         async with Client(transport, mode=mode) as client:
             result = await client.call_tool("whoami", {})
             return client.protocol_version, result.content[0].text  # type: ignore[union-attr]
@@ -138,7 +136,7 @@ async def test_after_revocation_the_official_client_asks_the_person_again(runnin
     assert memory.client is not None
     async with httpx2.AsyncClient() as http:
         revoked = await http.post(
-            f"{running.settings.public_url}/revoke",
+            f"{running.issuer}/revoke",
             data={"token": memory.tokens.refresh_token or ""},
             auth=(memory.client.client_id, memory.client.client_secret or ""),
         )
@@ -151,7 +149,7 @@ async def test_after_revocation_the_official_client_asks_the_person_again(runnin
 async def test_the_pages_have_forms_that_lead_back_to_the_public_url(running: Deployment) -> None:
     client = running.register(redirect_uris=[CALLBACK])
     page = running.open_page(running.request(client, Pkce.generate()))
-    assert f'action="{running.settings.public_url}/authorize"' in page.text
+    assert f'action="{running.issuer}/authorize"' in page.text
     assert form_of(page)
     # Over plain http, which is for this machine alone, a cookie cannot be Secure.
     assert "Secure" not in page.headers["set-cookie"]

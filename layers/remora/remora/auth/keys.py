@@ -11,11 +11,13 @@ import re
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from remora.auth.principal import Principal, Scope
+
+KEY_PREFIX: Final = "rmr_"
 
 _KEY = re.compile(r"rmr_(?P<principal>[a-z0-9-]{1,32})_(?P<secret>[A-Za-z0-9]{32,64})", re.ASCII)
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -35,6 +37,7 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     DISABLED = "disabled"
+    AUDIENCE = "audience"
 
 
 class RefusedError(Exception):
@@ -97,7 +100,7 @@ def generate_key(principal_id: str) -> str:
     Raises:
         ValueError: The id is not of the form `[a-z0-9-]{1,32}`.
     """
-    key = f"rmr_{principal_id}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
+    key = f"{KEY_PREFIX}{principal_id}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
     if not _KEY.fullmatch(key):
         raise ValueError("A principal's id is 1 to 32 of the characters a-z, 0-9 and '-'")
     return key

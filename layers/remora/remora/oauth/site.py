@@ -1,8 +1,9 @@
 """What the deployment is called: its issuer, its endpoints, and the identifiers of its resources."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 RESOURCE_PATHS: Final = ("/mcp", "/mcp/memory", "/mcp/chroma")
@@ -16,6 +17,12 @@ REVOKE: Final = "/revoke"
 
 JWKS: Final = "/.well-known/jwks.json"
 
+PUBLIC_URL: Final = "publicUrl"
+"""The stage variable that holds the public URL. Functions cannot be told it in their environment: it is that of the
+distribution, which needs the API, which needs the functions. Nobody who calls can set a stage variable."""
+
+_ORIGIN = re.compile(r"(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:\d{1,5})?", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -26,6 +33,31 @@ class Site:
     """
 
     issuer: str
+
+    @classmethod
+    def of_url(cls, public_url: str) -> Self:
+        """Return the site at a public URL.
+
+        Raises:
+            ValueError: It could be no issuer: clients compare that as a plain string (RFC 8414, section 3.3).
+        """
+        issuer = public_url.removesuffix("/")
+        if not _ORIGIN.fullmatch(issuer):
+            raise ValueError(
+                "The public URL must be an https:// URL of a lower-case host without a path (http:// for this "
+                "machine alone)"
+            )
+        return cls(issuer)
+
+    @classmethod
+    def of_event(cls, event: Mapping[str, Any]) -> Self | None:
+        """Return the site that an event of API Gateway came to, or None if the deployment has no public URL.
+
+        Raises:
+            ValueError: The public URL could be no issuer.
+        """
+        public_url = (event.get("stageVariables") or {}).get(PUBLIC_URL)
+        return cls.of_url(public_url) if public_url else None
 
     @property
     def resources(self) -> tuple[str, ...]:
