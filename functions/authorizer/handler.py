@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from remora.auth.edge import Edge
 from remora.auth.keys import Principals, RefusedError, authenticate, bearer_token
 from remora.config import AuthorizerSettings
 
@@ -23,6 +24,7 @@ settings = AuthorizerSettings.from_environment()
 secrets_manager = SecretsProvider(
     boto_config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 )
+edge = Edge(settings.origin_secret)
 
 
 def _principals() -> Principals:
@@ -46,14 +48,14 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
             would be cached, and answered with 403, which clients take for a broken server.
     """
     authorization = event.headers.get("Authorization")
+    address = event.request_context.identity.source_ip
     try:
+        address = edge.caller_address(event.headers, address)
         authenticated = authenticate(bearer_token(authorization), _principals())
     except RefusedError as refused:
         metrics.add_dimension("reason", refused.reason)
         metrics.add_metric("RefusedCredentials", MetricUnit.Count, 1)
-        logger.warning(
-            "Credential refused", reason=refused.reason, source_ip=event.request_context.identity.source_ip
-        )
+        logger.warning("Credential refused", reason=refused.reason, source_ip=address)
         raise Exception("Unauthorized") from None
 
     metrics.add_metric("AcceptedCredentials", MetricUnit.Count, 1)

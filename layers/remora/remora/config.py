@@ -103,7 +103,9 @@ class AuthorizerSettings(_EnvironmentModel):
         principals_secret: Name or ARN of the Secrets Manager secret that holds the principals.
         principals_cache_seconds: How long the secret is kept in memory; a revoked key may work that much
             longer, on top of API Gateway's own authorizer cache.
+        origin_secret: Name or ARN of the secret that the distribution shows; empty if there is no distribution.
     """
 
     principals_secret: str = Field(min_length=1)
     principals_cache_seconds: int = Field(default=30, ge=0, le=300)
+    origin_secret: str = ""

@@ -35,6 +35,7 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     DISABLED = "disabled"
+    AROUND_THE_EDGE = "around_the_edge"
 
 
 class RefusedError(Exception):
