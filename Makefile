@@ -30,8 +30,9 @@ lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the te
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/oauth functions/ingest functions/upkeep layers/dependencies layers/embedding-model scripts tests benchmarks
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml stacks/edge.yaml
 	$(SAM) validate --lint
+	$(SAM) validate --lint --template stacks/edge.yaml
 
 format: $(VENV)/.installed ## Put the code into its usual form
 	$(BIN)/ruff check --fix .

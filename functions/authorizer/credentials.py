@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from remora.auth.keys import KEY_PREFIX, Authenticated, Principals, Refusal, RefusedError, authenticate
+from remora.aws import Aws
 from remora.oauth.site import Site
 
 if TYPE_CHECKING:
@@ -31,21 +32,21 @@ class Credentials:
     """Judges credentials.
 
     Args:
+        aws: Where AWS clients come from.
         principals: Returns everyone who may come in.
         signing_secret: Name or ARN of the secret that access tokens are signed with; empty if there are none.
     """
 
-    def __init__(self, principals: Callable[[], Principals], signing_secret: str) -> None:
+    def __init__(self, aws: Aws, principals: Callable[[], Principals], signing_secret: str) -> None:
         self._principals = principals
         self._signing_secret = signing_secret
 
         @lru_cache(maxsize=1)
         def token_keys(issuer: str) -> TokenKeys:
             # Cryptography takes longer to import than everything else here, and keys can do without.
-            from remora.oauth.aws import Aws
             from remora.oauth.signing import TokenKeys
 
-            return TokenKeys(Aws(), signing_secret, issuer)
+            return TokenKeys(aws, signing_secret, issuer)
 
         self._token_keys = token_keys
 

@@ -10,32 +10,28 @@ from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event i
     APIGatewayAuthorizerResponse,
     HttpVerb,
 )
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from authorizer.credentials import Credentials
+from remora.auth.edge import Edge
 from remora.auth.keys import Principals, RefusedError, bearer_token
+from remora.aws import Aws, Secret
 from remora.config import AuthorizerSettings
 from remora.oauth.site import Site
 
 logger = Logger()
 metrics = Metrics()
 settings = AuthorizerSettings.from_environment()
-# An authorizer that hangs is a gateway that hangs: fail within its time limit, so that the next call can succeed.
-secrets_manager = SecretsProvider(
-    boto_config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-)
+aws = Aws()
+principals = Secret(aws, settings.principals_secret, seconds=settings.principals_cache_seconds)
+edge = Edge(settings.origin_secret, aws)
 
 
 def _principals() -> Principals:
-    document = secrets_manager.get(settings.principals_secret, max_age=settings.principals_cache_seconds)
-    if not isinstance(document, str):
-        raise TypeError("The principals secret holds no text")
-    return Principals.model_validate_json(document)
+    return Principals.model_validate_json(principals.text() or "")
 
 
-credentials = Credentials(_principals, settings.signing_secret)
+credentials = Credentials(aws, _principals, settings.signing_secret)
 # Every method of a path that is a resource of its own (RFC 8707). A policy's `*` matches a slash too, so that
 # `*/mcp` would also cover other paths that end so.
 _METHODS = (HttpVerb.POST.value, HttpVerb.GET.value, HttpVerb.DELETE.value)
@@ -56,14 +52,14 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
             would be cached, and answered with 403, which clients take for a broken server.
     """
     authorization = event.headers.get("Authorization")
+    address = event.request_context.identity.source_ip
     try:
+        address = edge.caller_address(event.headers, address)
         admission = credentials.admit(bearer_token(authorization), Site.of_event(event))
     except RefusedError as refused:
         metrics.add_dimension("reason", refused.reason)
         metrics.add_metric("RefusedCredentials", MetricUnit.Count, 1)
-        logger.warning(
-            "Credential refused", reason=refused.reason, source_ip=event.request_context.identity.source_ip
-        )
+        logger.warning("Credential refused", reason=refused.reason, source_ip=address)
         raise Exception("Unauthorized") from None
 
     authenticated = admission.authenticated

@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from oauth.browser import BrowserCookie, BrowserSafety
+from oauth.edge import ThroughTheEdge
 from oauth.pages import decision_page, form_target, problem_page, rejected_page, sign_in_page
+from remora.auth.edge import Edge
 from remora.errors import InvalidArgumentError, UnavailableError
 from remora.oauth.forms import FormError
 from remora.oauth.metadata import authorization_server_metadata, openid_metadata, protected_resource_metadata
@@ -48,7 +50,7 @@ class AuthorizationServer:
 
     def __init__(self, settings: OAuthSettings, service: AuthorizationService) -> None:
         self._service = service
-        self._address_header = settings.viewer_address_header
+        self._edge = Edge(settings.origin_secret)
         self._cookie = BrowserCookie(service.site.issuer)
         self._form_target = form_target(service.site.issuer)
 
@@ -84,7 +86,7 @@ class AuthorizationServer:
                 Exception: self._failed,
             },
         )
-        return BrowserSafety(application, pages=frozenset({AUTHORIZE}))
+        return BrowserSafety(ThroughTheEdge(application, self._edge), pages=frozenset({AUTHORIZE}))
 
     # ---- Discovery ----
 
@@ -194,10 +196,7 @@ class AuthorizationServer:
     # ---- Requests and errors ----
 
     def _address(self, request: Request) -> str:
-        passed_on = request.headers.get(self._address_header, "") if self._address_header else ""
-        # CloudFront-Viewer-Address ends in the port; an IPv6 address stands before it without brackets.
-        address = passed_on.rpartition(":")[0].strip("[]") or (request.client.host if request.client else "")
-        return network(address or "")
+        return network(request.client.host if request.client else "")
 
     def _resource_path(self, request: Request) -> str:
         path: str = request.path_params.get("resource", "")

@@ -24,19 +24,21 @@ class LocalStack:
 
     Attributes:
         url: The MCP endpoint.
+        stage_url: The API's stage, below the distribution.
         key: The bearer key of the principal `local`.
         data_dir: Its data directory; what it prints is in `output.log` there.
         process: Its process.
     """
 
     url: str
+    stage_url: str
     key: str
     data_dir: Path
     process: subprocess.Popen[bytes]
 
     @property
-    def stage_url(self) -> str:
-        """The URL of the stage, which everything else is below."""
+    def root_url(self) -> str:
+        """The URL that the MCP endpoint is below: the distribution's root, or the stage where there is none."""
         return self.url.removesuffix("/mcp")
 
     def output(self) -> str:
@@ -126,7 +128,7 @@ def start_local_stack(
             raise AssertionError(f"remora dev did not come up (status {process.returncode}):\n{printed}")
         time.sleep(0.02)
     document = json.loads(connection.read_text(encoding="utf-8"))
-    return LocalStack(url=document["url"], key=document["key"], data_dir=data_dir, process=process)
+    return LocalStack(**document, data_dir=data_dir, process=process)
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -104,8 +104,10 @@ class AuthorizerSettings(EnvironmentModel):
         principals_cache_seconds: How long the secret is kept in memory; a revoked key may work that much
             longer, on top of API Gateway's own authorizer cache.
         signing_secret: Name or ARN of the secret that access tokens are signed with; empty if there are none.
+        origin_secret: Name or ARN of the secret that the distribution shows; empty if there is no distribution.
     """
 
     principals_secret: str = Field(min_length=1)
     principals_cache_seconds: int = Field(default=30, ge=0, le=300)
     signing_secret: str = ""
+    origin_secret: str = ""

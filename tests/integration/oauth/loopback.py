@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from remora.auth.keys import RefusedError
-from remora.oauth.aws import Aws
+from remora.aws import Aws
 from remora.oauth.signing import TokenKeys
 from tests.integration.oauth.deployment import Deployment
 

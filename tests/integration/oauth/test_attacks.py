@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from remora.auth.keys import Refusal, RefusedError, generate_key
 from remora.auth.principal import Scope
 from remora.auth.tokens import AccessToken, SigningKey, sign
-from remora.oauth.aws import Aws
+from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import TokenKeys
 from tests.integration.oauth.deployment import (

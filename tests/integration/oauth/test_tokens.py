@@ -7,7 +7,7 @@ import pytest
 
 from remora.auth.keys import Principals, RefusedError, generate_key, hash_key
 from remora.auth.tokens import authenticate_token
-from remora.oauth.aws import Aws
+from remora.aws import Aws
 from remora.oauth.connections import RefreshToken
 from remora.oauth.signing import TokenKeys, new_signing_secret
 from remora.oauth.store import Store

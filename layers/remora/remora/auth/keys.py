@@ -38,6 +38,7 @@ class Refusal(StrEnum):
     EXPIRED = "expired"
     DISABLED = "disabled"
     AUDIENCE = "audience"
+    AROUND_THE_EDGE = "around_the_edge"
 
 
 class RefusedError(Exception):

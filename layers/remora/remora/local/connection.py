@@ -23,6 +23,7 @@ class Connection(BaseModel):
 
     Attributes:
         url: The URL of the MCP endpoint.
+        stage_url: The URL of the API's stage, which is below the distribution.
         key: A bearer key.
         parts: URLs of endpoints that offer a part of the tools.
     """
@@ -30,6 +31,7 @@ class Connection(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     url: str
+    stage_url: str
     key: str
     parts: tuple[str, ...] = Field(default=(), exclude=True)
 

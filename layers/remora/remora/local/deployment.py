@@ -191,10 +191,28 @@ class RestApi:
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """The CloudFront distribution in front of the API.
+
+    Attributes:
+        function: JavaScript of its viewer-request function.
+        origin_headers: Headers that it adds to each request to the API.
+    """
+
+    function: str
+    origin_headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
-    """Everything that a template deploys and the local run serves."""
+    """Everything that a template deploys and the local run serves.
+
+    `edge` is there if the template describes a distribution, whether or not the parameters ask for one: the local
+    run always plays it.
+    """
 
     api: RestApi
     functions: Mapping[str, FunctionSettings]
     buckets: tuple[Bucket, ...]
     rules: tuple[Rule, ...]
+    edge: EdgeSettings | None = None

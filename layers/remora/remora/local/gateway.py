@@ -1,12 +1,14 @@
 """The local gateway: an ASGI application that answers as API Gateway does for a REST API with one stage.
 
 A request goes the same way as in AWS: stage, route, authorizer, usage plan, stage throttles, function. Whatever
-stops it on the way is a gateway response.
+stops it on the way is a gateway response. What is not below the stage goes through the distribution first, if there
+is one: its root leads to the stage.
 """
 
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -15,6 +17,7 @@ from typing import Any
 from remora.local import proxy
 from remora.local.authorizers import Authorizer
 from remora.local.deployment import ACCOUNT_ID, REGION, RestApi, Route
+from remora.local.edge import Edge
 from remora.local.functions import Function, PayloadTooLargeError
 from remora.local.gateway_responses import (
     INTEGRATION_FAILURE,
@@ -40,7 +43,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_BODY = 10 * 1024 * 1024
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 class Gateway:
@@ -51,6 +54,7 @@ class Gateway:
         api: RestApi,
         functions: Mapping[str, Function],
         find_api_key: Callable[[str], Awaitable[str | None]],
+        edge: Edge | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -58,10 +62,12 @@ class Gateway:
             api: The API.
             functions: By name.
             find_api_key: Returns the id of the key in the usage plan that has this value, or None.
+            edge: The distribution in front of the API, if any.
         """
         self._api = api
         self._functions = functions
         self._find_api_key = find_api_key
+        self._edge = edge
         self._router = Router(api.routes)
         self._responses = GatewayResponses(api.gateway_responses)
         self._authorizers = {
@@ -90,7 +96,7 @@ class Gateway:
             source_ip=(scope.get("client") or ("127.0.0.1", 0))[0],
             protocol=f"HTTP/{scope['http_version']}",
         )
-        context, reply = await self._answer(request, too_large=body is None)
+        context, reply = await self._answer(request, scope["query_string"], too_large=body is None)
         await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.raw_headers())})
         await send({"type": "http.response.body", "body": b"" if reply.status in BODILESS else reply.body})
         access_log.info(
@@ -103,7 +109,7 @@ class Gateway:
             (time.perf_counter() - started) * 1000,
         )
 
-    async def _answer(self, request: Request, *, too_large: bool) -> tuple[RequestContext, Reply]:
+    async def _answer(self, request: Request, query: bytes, *, too_large: bool) -> tuple[RequestContext, Reply]:
         context = RequestContext(
             request=request,
             account_id=ACCOUNT_ID,
@@ -111,15 +117,20 @@ class Gateway:
             stage=self._api.stage,
             stage_variables=self._api.stage_variables,
         )
-        host = (request.header("host") or "").rpartition(":")
-        # API Gateway answers only for its own host name. Here this also stops a page that had its name
-        # resolved to this machine (DNS rebinding).
-        if (host[0] or host[2]) not in _LOCAL_HOSTS:
+        # API Gateway and CloudFront answer only for their own host names. Here this also stops a page that had its
+        # name resolved to this machine (DNS rebinding).
+        if not _LOCAL_HOST.fullmatch(request.header("host") or ""):
             return context, _forbidden(request)
         stage, path = _split_stage(request.path)
-        if stage != self._api.stage:
+        if stage == self._api.stage:
+            context = replace(context, request=replace(request, path=path))
+        elif self._edge is None:
             return context, _forbidden(request)
-        context = replace(context, request=replace(request, path=path))
+        else:
+            passed_on = await self._edge.serve(request, query)
+            if isinstance(passed_on, Reply):
+                return context, passed_on
+            context = replace(context, request=passed_on)
         if too_large:
             return context, self._responses.reply(REQUEST_TOO_LARGE, context)
         context, outcome = await self._process(context)

@@ -22,6 +22,7 @@ from remora.local.aws import LocalAws
 from remora.local.chroma import ChromaServer
 from remora.local.connection import Connection, LocalPrincipal, held, published, withdraw
 from remora.local.deployment import Deployment, RestApi
+from remora.local.edge import Edge
 from remora.local.functions import Function
 from remora.local.gateway import Gateway
 from remora.local.template import deploy, parameter_defaults
@@ -71,6 +72,7 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         stack.enter_context(held(options.data_dir))
         withdraw(options.data_dir)
         listener = stack.enter_context(_listener(options.port))
+        root_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         principal = LocalPrincipal.of(options.data_dir)
         report(f"Starting Chroma, with its data in {options.data_dir / 'chroma'}")
         chroma = ChromaServer(options.data_dir / "chroma", options.data_dir / "chroma.log")
@@ -79,7 +81,7 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         stack.callback(aws.stop)
         report(f"Reading {options.template}")
         deployment, _ = await asyncio.gather(
-            asyncio.to_thread(deploy, options.template, _parameters(options, chroma), aws), chroma.start()
+            asyncio.to_thread(deploy, options.template, _parameters(options, chroma, root_url), aws), chroma.start()
         )
         watching = asyncio.create_task(chroma.watch())
         stack.push_async_callback(_cancelled, watching)
@@ -104,15 +106,20 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         aws.s3.notify(notifying, asynchronous.receivers, asynchronous.wake)
 
         keys = _ApiKeys(aws, deployment.api, {principal.usage_key: key_id} if key_id else {})
-        gateway = Gateway(deployment.api, functions, keys.find)
-        stage_url = f"http://127.0.0.1:{listener.getsockname()[1]}/{deployment.api.stage}"
+        edge = await Edge.of(deployment.edge) if deployment.edge is not None else None
+        gateway = Gateway(deployment.api, functions, keys.find, edge)
+        stage_url = f"{root_url}/{deployment.api.stage}"
+        public_url = root_url if edge is not None else stage_url
         parts = sorted(
             route.resource
             for route in deployment.api.routes
             if route.method == "POST" and route.resource.startswith(f"{_MCP_PATH}/")
         )
         connection = Connection(
-            url=stage_url + _MCP_PATH, key=principal.key, parts=tuple(stage_url + part for part in parts)
+            url=public_url + _MCP_PATH,
+            stage_url=stage_url,
+            key=principal.key,
+            parts=tuple(public_url + part for part in parts),
         )
         server = _Server(
             uvicorn.Config(
@@ -180,7 +187,7 @@ class _ApiKeys:
 _LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
 
 
-def _parameters(options: Options, chroma: ChromaServer) -> dict[str, str]:
+def _parameters(options: Options, chroma: ChromaServer, root_url: str) -> dict[str, str]:
     """Return the parameters: what a local run knows by itself, where the template asks for it, and what was given."""
     defaults = parameter_defaults(options.template)
     known = {
@@ -189,6 +196,9 @@ def _parameters(options: Options, chroma: ChromaServer) -> dict[str, str]:
         "ChromaSsl": "false",
         "ChromaTenant": "default_tenant",
         "ChromaEngine": "single-node",
+        # The run plays the distribution itself. With "true" the functions refuse what comes around it, as in AWS.
+        "Distribution": "false",
+        "PublicUrl": root_url,
         "LogLevel": _LOG_LEVELS[options.log_level],
         # Pages on this machine, such as the Inspector's.
         "AllowedOrigins": ",".join(filter(None, (defaults.get("AllowedOrigins"), *_LOCAL_ORIGINS))),

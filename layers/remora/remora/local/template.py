@@ -22,6 +22,7 @@ from remora.local.aws import LocalAws
 from remora.local.deployment import (
     Bucket,
     Deployment,
+    EdgeSettings,
     Expiration,
     FunctionSettings,
     GatewayResponse,
@@ -33,6 +34,7 @@ from remora.local.deployment import (
     Throttle,
     UsagePlan,
 )
+from remora.local.distribution import edge_settings, holds_distribution
 from remora.local.messages import Json
 
 STACK_NAME = "remora-local"
@@ -56,6 +58,7 @@ _STAGE = "AWS::ApiGateway::Stage"
 _USAGE_PLAN = "AWS::ApiGateway::UsagePlan"
 _RULE = "AWS::Events::Rule"
 _EVENT_INVOKE_CONFIG = "AWS::Lambda::EventInvokeConfig"
+_NESTED_STACK = "AWS::CloudFormation::Stack"
 # The properties that the local run reads. Others may refer to resources that have no local counterpart.
 _READ = {
     _FUNCTION: ("Handler", "Timeout", "MemorySize", "Environment"),
@@ -65,6 +68,7 @@ _READ = {
     _BUCKET: ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration"),
     _RULE: ("EventPattern", "ScheduleExpression", "State", "Targets"),
     _EVENT_INVOKE_CONFIG: ("FunctionName", "MaximumRetryAttempts", "DestinationConfig"),
+    _NESTED_STACK: ("TemplateURL", "Parameters"),
 }
 _DEFAULT_INTEGRATION_TIMEOUT_MS = 29_000
 _DEFAULT_AUTHORIZER_TTL = 300
@@ -131,6 +135,7 @@ def deploy(path: Path, parameters: Mapping[str, str], aws: LocalAws) -> Deployme
             for name, properties in documents[_RULE].items()
             if properties.get("State", "ENABLED") != "DISABLED"
         ),
+        edge=_edge(path, documents, aws),
     )
 
 
@@ -193,8 +198,15 @@ def _resolve(
     secrets: dict[str, str] = {}
     outputs: _Document = {}
     kinds: dict[str, tuple[str, str]] = {}
+    nested: set[str] = set()
     for name, resource in template["Resources"].items():
         kind, properties = resource["Type"], resource.get("Properties", {})
+        if kind == _NESTED_STACK:
+            nested.add(name)
+            if not holds_distribution(_read(path.parent / properties["TemplateURL"])):
+                continue
+            # Played whether or not it would be deployed.
+            resource.pop("Condition", None)
         condition = {"Condition": resource["Condition"]} if "Condition" in resource else {}
         if kind in _DATA_RESOURCES:
             reduced[name] = {"Type": kind, "Properties": properties, **condition}
@@ -222,7 +234,8 @@ def _resolve(
         "Resources": reduced,
         "Outputs": outputs,
     }
-    known = {*stack["Parameters"], *reduced}
+    # What a nested stack says has no counterpart here. It may be asked for where parameters make that unnecessary.
+    known = {*stack["Parameters"], *reduced, *nested}
     if missing := sorted({name for name in _references(outputs) if "::" not in name} - known):
         raise InvalidArgumentError(
             f"{path} cannot be deployed locally: what the functions and the API are told refers to "
@@ -360,6 +373,13 @@ def _rule(path: Path, name: str, properties: _Document) -> Rule:
         schedule=properties.get("ScheduleExpression"),
         functions=tuple(arn.rpartition(":function:")[2] for arn in arns),
     )
+
+
+def _edge(path: Path, documents: Mapping[str, Mapping[str, _Document]], aws: LocalAws) -> EdgeSettings | None:
+    for stack in documents[_NESTED_STACK].values():
+        template = path.parent / stack["TemplateURL"]
+        return edge_settings(template, _read(template), stack.get("Parameters", {}), aws)
+    return None
 
 
 def _rest_api(path: Path, documents: Mapping[str, Mapping[str, _Document]], aws: LocalAws) -> RestApi:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from remora.auth.keys import Principals, Refusal, RefusedError, authenticate, hash_key
 from remora.auth.principal import Principal, Scope
 from remora.auth.tokens import GRANTABLE, key_id, still_allowed
+from remora.aws import Aws, Secret
 from remora.errors import UnavailableError
-from remora.oauth.aws import Aws, Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from authlib.oauth2 import OAuth2Error
 
 from remora.auth.keys import RefusedError
 from remora.auth.principal import Scope
+from remora.aws import Aws
 from remora.errors import PermissionDeniedError
-from remora.oauth.aws import Aws
 from remora.oauth.clients import Client
 from remora.oauth.documents import ClientDocuments, Fetch, UnknownDocumentError, bare_client, is_client_url
 from remora.oauth.forms import ConsentForm, FormError, Forms

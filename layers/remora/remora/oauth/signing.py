@@ -14,8 +14,8 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from remora.auth.tokens import AccessToken, SigningKey, key_name, sign, verify
+from remora.aws import Aws, Secret
 from remora.errors import UnavailableError
-from remora.oauth.aws import Aws, Secret
 
 SEED: Final = "seed"
 """The member of the secret's JSON document that holds the random text."""

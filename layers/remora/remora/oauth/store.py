@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from remora.aws import Aws
 from remora.errors import ConflictError, UnavailableError
-from remora.oauth.aws import Aws
 from remora.oauth.clients import Client, hash_secret
 from remora.oauth.connections import CODE_LIFETIME, CONNECTION_LIFETIME, AuthorizationCode, Connection
 

@@ -1,4 +1,4 @@
-"""AWS clients of the authorization server: made on first use, and impatient, since a person is waiting."""
+"""AWS for functions that a caller waits for: impatient clients, made on first use, and secrets, kept for a while."""
 
 import threading
 import time
@@ -94,6 +94,6 @@ class Secret:
         except ClientError as error:
             if self._stage != "AWSCURRENT" and error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return None
-            raise UnavailableError("The authorization server cannot read its secrets; try again.") from error
+            raise UnavailableError("A secret cannot be read just now; try again.") from error
         except BotoCoreError as error:
-            raise UnavailableError("The authorization server cannot read its secrets; try again.") from error
+            raise UnavailableError("A secret cannot be read just now; try again.") from error
