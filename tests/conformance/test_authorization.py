@@ -1,6 +1,8 @@
 """The suite's authorization-server scenarios and the Inspector's sign-in, against the running system."""
 
 import json
+import os
+import pty
 import re
 import socket
 import subprocess
@@ -89,13 +91,19 @@ def test_the_inspector_signs_in_and_calls_a_tool(
     callback = f"http://127.0.0.1:{free_port}/oauth/callback"
     person = Person(stack.key)
     environment = {**node_environment, "NO_COLOR": "1", "HOME": str(tmp_path), "BROWSER": "none"}
+    # It asks only people, whom it knows by their terminal.
+    terminal, keyboard = pty.openpty()
     program = subprocess.Popen(
         [*node, str(NODE_MODULES / ".bin" / "mcp-inspector"), "--cli", f"{stack.url}/memory", "--transport", "http",
          "--protocol-era", era, "--callback-url", callback, "--output", str(result),
          "--method", "tools/call", "--tool-name", "memory_overview"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+        stdin=keyboard, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
     )  # fmt: skip
-    consent_when_asked(program, f"{root}/authorize", person.allow)
+    try:
+        consent_when_asked(program, f"{root}/authorize", person.allow)
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
     assert person.consented == 1
     assert not json.loads(result.read_text(encoding="utf-8")).get("isError", False)
 

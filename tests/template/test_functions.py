@@ -47,10 +47,14 @@ def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -
     assert given == FUNCTIONS[function].environment_names()
 
 
-def longest(value: str | dict[str, str]) -> int:
+def longest(value: str | Document) -> int:
     """Return how long the value of an environment variable can be."""
     if isinstance(value, str):
         return len(value)
+    if "Fn::If" in value:
+        return max(longest(branch) for branch in value["Fn::If"][1:])
+    if value["Ref"] == "AWS::NoValue":
+        return 0
     parameter = source()["Parameters"].get(value["Ref"])
     if parameter is None:
         return LONGEST_ARN
