@@ -15,6 +15,9 @@ from samtranslator.yaml_helper import yaml_parse
 TEMPLATE: Final = Path(__file__).parents[2] / "template.yaml"
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "x-amazon-apigateway-any-method")
 
+NO_VALUE: Final = {"Ref": "AWS::NoValue"}
+EVERYTHING: Final = {"HasDistribution": True, "HasDomain": True}
+
 Document = dict[str, Any]
 
 
@@ -32,6 +35,20 @@ class Route:
     method: str
     security: frozenset[str]
     integration: str
+
+
+def chosen(value: Any, conditions: Mapping[str, bool]) -> Any:
+    """Return a value with each `Fn::If` decided, and what is then `AWS::NoValue` left out."""
+    if isinstance(value, list):
+        decided = [chosen(item, conditions) for item in value]
+        return [item for item in decided if item != NO_VALUE]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::If" in value:
+        condition, yes, no = value["Fn::If"]
+        return chosen(yes if conditions[condition] else no, conditions)
+    decided_items = {key: chosen(item, conditions) for key, item in value.items()}
+    return {key: item for key, item in decided_items.items() if item != NO_VALUE}
 
 
 @dataclass(frozen=True)
@@ -76,9 +93,9 @@ class Deployed:
         ]
 
     def environment(self, function: str) -> Document:
-        """Return the environment variables of a function."""
+        """Return the environment variables of a function, of a deployment with everything."""
         variables: Document = self.resources[function]["Properties"]["Environment"]["Variables"]
-        return variables
+        return dict(chosen(variables, EVERYTHING))
 
     def gateway_responses(self) -> Mapping[str, Document]:
         """Return what API Gateway answers by itself, by response type."""

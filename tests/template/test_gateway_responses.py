@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.template.deployed import deployed
+from tests.template.deployed import chosen, deployed
 
 RESPONSES = deployed().gateway_responses()
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
@@ -89,8 +89,28 @@ def test_the_body_uses_context_variables_and_nothing_else_of_vtl(kind: str) -> N
     assert "#" not in body(kind)
 
 
-def test_a_refused_key_is_answered_with_a_challenge() -> None:
-    assert header("UNAUTHORIZED", "WWW-Authenticate").startswith("Bearer ")
+def challenge(*, distribution: bool, domain: bool) -> str | dict[str, str]:
+    value = RESPONSES["UNAUTHORIZED"]["responseParameters"]["gatewayresponse.header.WWW-Authenticate"]
+    decided: str | dict[str, str] = chosen(value, {"HasDistribution": distribution, "HasDomain": domain})
+    return decided
+
+
+def test_a_refused_credential_without_a_root_is_answered_with_a_plain_challenge() -> None:
+    assert challenge(distribution=False, domain=False) == "'Bearer realm=\"remora\"'"
+
+
+def test_a_refused_credential_at_a_domain_is_answered_with_where_its_metadata_is() -> None:
+    assert challenge(distribution=False, domain=True) == {
+        "Fn::Sub": (
+            '\'Bearer resource_metadata="${PublicUrl}/.well-known/oauth-protected-resource/mcp", scope="read write"\''
+        )
+    }
+
+
+@pytest.mark.parametrize("domain", [False, True])
+def test_behind_the_distribution_the_challenge_is_what_its_function_says(domain: bool) -> None:
+    # The definition of the API cannot name the distribution, which is made after it.
+    assert challenge(distribution=True, domain=domain) == "method.request.header.x-remora-challenge"
 
 
 @pytest.mark.parametrize("kind", ["THROTTLED", "QUOTA_EXCEEDED"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.template.deployed import TEMPLATE, Document, source
+from tests.template.deployed import TEMPLATE, Document, chosen, source
 
 PARAMETERS: dict[str, Document] = source()["Parameters"]
 INTERFACE: Document = source()["Metadata"]["AWS::CloudFormation::Interface"]
@@ -45,6 +45,13 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "accepted"),
     [
+        ("PublicUrl", "", True),
+        ("PublicUrl", "https://memory.example.com", True),
+        ("PublicUrl", "http://127.0.0.1:8765", True),
+        ("PublicUrl", "http://memory.example.com", False),
+        ("PublicUrl", "https://memory.example.com/", False),
+        ("PublicUrl", "https://Memory.example.com", False),
+        ("PublicUrl", "https://memory.example.com/'; evil", False),
         ("AllowedOrigins", "", True),
         ("AllowedOrigins", "https://claude.ai", True),
         ("AllowedOrigins", "https://claude.ai,http://localhost:6274", True),
@@ -65,10 +72,25 @@ def test_a_pattern_accepts_what_it_should(name: str, value: str, accepted: bool)
 
 
 def test_the_connector_url_is_the_first_output() -> None:
-    name, output = next(iter(source()["Outputs"].items()))
-    assert name == "ConnectorUrl"
-    url = output["Value"]["Fn::Sub"]
-    assert url == "https://${ConnectorApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Environment}/mcp"
+    assert next(iter(source()["Outputs"])) == "ConnectorUrl"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("ConnectorUrl", "/mcp"), ("MemoryUrl", "/mcp/memory"), ("ChromaUrl", "/mcp/chroma")]
+)
+def test_a_url_is_at_the_root_where_there_is_one_and_else_below_the_stage(name: str, path: str) -> None:
+    value = source()["Outputs"][name]["Value"]
+    given = {
+        (distribution, domain): chosen(value, {"HasDistribution": distribution, "HasDomain": domain})["Fn::Sub"]
+        for distribution in (False, True)
+        for domain in (False, True)
+    }
+    assert given == {
+        (False, True): "${PublicUrl}" + path,
+        (True, True): "${PublicUrl}" + path,
+        (True, False): "https://${Edge.Outputs.DomainName}" + path,
+        (False, False): "https://${ConnectorApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Environment}" + path,
+    }
 
 
 def test_every_output_is_described() -> None:

@@ -52,4 +52,8 @@ def test_a_wrong_value_is_not_repeated() -> None:
 
 
 def test_the_environment_names_are_those_of_the_fields() -> None:
-    assert AuthorizerSettings.environment_names() == {"REMORA_PRINCIPALS_SECRET", "REMORA_PRINCIPALS_CACHE_SECONDS"}
+    assert AuthorizerSettings.environment_names() == {
+        "REMORA_ORIGIN_SECRET",
+        "REMORA_PRINCIPALS_CACHE_SECONDS",
+        "REMORA_PRINCIPALS_SECRET",
+    }

@@ -39,7 +39,8 @@ def aws() -> Iterator[LocalAws]:
     with LocalAws() as aws:
         yield aws
         # moto's state belongs to the process, not to the server.
-        aws.cloudformation.delete_stack(StackName=STACK_NAME)
+        for name in (STACK_NAME, f"{STACK_NAME}-edge"):
+            aws.cloudformation.delete_stack(StackName=name)
         for secret in aws.secretsmanager.list_secrets()["SecretList"]:
             aws.secretsmanager.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
 
@@ -82,8 +83,22 @@ def test_the_projects_own_template_deploys(aws: LocalAws) -> None:
     assert api.gateway_responses["UNAUTHORIZED"].status == 401
     connector = deployment.functions[routes["POST", "/mcp"].function]
     assert connector.environment["REMORA_CHROMA_PORT"] == "1234"
-    secret = deployment.functions[authorizer.function].environment["REMORA_PRINCIPALS_SECRET"]
-    assert aws.secretsmanager.get_secret_value(SecretId=secret)["SecretString"]
+    environment = deployment.functions[authorizer.function].environment
+    assert aws.secretsmanager.get_secret_value(SecretId=environment["REMORA_PRINCIPALS_SECRET"])["SecretString"]
+    # What the nested stack would answer has no local counterpart; nobody can mistake this for it.
+    assert api.stage_variables == {"publicUrl": "https://edge.outputs.domainname.invalid"}
+    assert deployment.edge is not None
+    origin = aws.secretsmanager.get_secret_value(SecretId=environment["REMORA_ORIGIN_SECRET"])["SecretString"]
+    assert deployment.edge.origin_headers == {"x-remora-origin": origin}
+
+
+def test_the_local_run_plays_the_distribution_even_if_the_parameters_ask_for_none(aws: LocalAws) -> None:
+    overrides = {"ChromaHost": "127.0.0.1", "Distribution": "false", "PublicUrl": "http://127.0.0.1:1"}
+    deployment = deploy(REPOSITORY / "template.yaml", overrides, aws)
+    assert deployment.edge is not None
+    assert "const PUBLIC_URL = 'http://127.0.0.1:1';" in deployment.edge.function
+    assert deployment.api.stage_variables == {"publicUrl": "http://127.0.0.1:1"}
+    assert "REMORA_ORIGIN_SECRET" not in deployment.functions["AuthorizerFunction"].environment
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ that functions talk to, with one output for each document that the local run rea
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import yaml
@@ -75,6 +75,9 @@ _DEFAULT_AUTHORIZER_TTL = 300
 _LAMBDA_DEFAULT_TIMEOUT = 3
 _LAMBDA_DEFAULT_MEMORY_MB = 128
 _LAMBDA_DEFAULT_RETRIES = 2
+
+# `${Stack.Outputs.Name}`, as `Fn::Sub` has it
+_PLACEHOLDER = re.compile(r"\$\{(([A-Za-z0-9]+)\.Outputs\.[A-Za-z0-9]+)\}")
 
 _Document = dict[str, Json]
 
@@ -198,11 +201,10 @@ def _resolve(
     secrets: dict[str, str] = {}
     outputs: _Document = {}
     kinds: dict[str, tuple[str, str]] = {}
-    nested: set[str] = set()
+    nested = {name for name, resource in template["Resources"].items() if resource["Type"] == _NESTED_STACK}
     for name, resource in template["Resources"].items():
         kind, properties = resource["Type"], resource.get("Properties", {})
         if kind == _NESTED_STACK:
-            nested.add(name)
             if not holds_distribution(_read(path.parent / properties["TemplateURL"])):
                 continue
             # Played whether or not it would be deployed.
@@ -225,7 +227,7 @@ def _resolve(
             wanted["Name"] = {"Ref": name}
         key = f"Output{len(outputs)}"
         kinds[key] = (kind, name)
-        outputs[key] = {"Value": {"Fn::ToJsonString": wanted}, **condition}
+        outputs[key] = {"Value": {"Fn::ToJsonString": _without_outputs_of(nested, wanted)}, **condition}
     stack: _Document = {
         **{section: template[section] for section in ("Mappings", "Conditions") if section in template},
         # moto's CloudFormation does not know secrets. `Ref` reads a parameter as it reads a resource, so each
@@ -234,8 +236,7 @@ def _resolve(
         "Resources": reduced,
         "Outputs": outputs,
     }
-    # What a nested stack says has no counterpart here. It may be asked for where parameters make that unnecessary.
-    known = {*stack["Parameters"], *reduced, *nested}
+    known = {*stack["Parameters"], *reduced}
     if missing := sorted({name for name in _references(outputs) if "::" not in name} - known):
         raise InvalidArgumentError(
             f"{path} cannot be deployed locally: what the functions and the API are told refers to "
@@ -261,6 +262,24 @@ def _resolve(
         kind, name = kinds[output["OutputKey"]]
         resolved[kind][name] = _without_nulls(json.loads(output["OutputValue"]))
     return resolved
+
+
+def _without_outputs_of(nested: Set[str], value: Json) -> Json:
+    """Put names that lead nowhere in place of what nested stacks answer, which has no local counterpart."""
+    if isinstance(value, list):
+        return [_without_outputs_of(nested, item) for item in value]
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda found: _nowhere(found[1]) if found[2] in nested else found[0], value)
+    if not isinstance(value, dict):
+        return value
+    attribute = value.get("Fn::GetAtt")
+    if attribute is not None and attribute[0] in nested:
+        return _nowhere(".".join(attribute))
+    return {key: item if key == "Ref" else _without_outputs_of(nested, item) for key, item in value.items()}
+
+
+def _nowhere(name: str) -> str:
+    return f"{name.lower()}.invalid"  # a name that nobody can have: RFC 2606, section 2
 
 
 def _references(value: Json) -> Iterator[str]:
