@@ -1,6 +1,9 @@
 """Lambda entry point of the authorizer: reads the REQUEST event, asks `remora.auth`, answers a policy."""
 
-from typing import Any
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -13,8 +16,11 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from remora.auth.keys import Principals, RefusedError, authenticate, bearer_token
+from remora.auth.keys import KEY_PREFIX, Authenticated, Principals, RefusedError, authenticate, bearer_token
 from remora.config import AuthorizerSettings
+
+if TYPE_CHECKING:
+    from remora.auth.outside.issuer import OutsideIssuer
 
 logger = Logger()
 metrics = Metrics()
@@ -32,6 +38,23 @@ def _principals() -> Principals:
     return Principals.model_validate_json(document)
 
 
+@cache
+def _outside_issuer() -> OutsideIssuer:
+    from remora.auth.outside.issuer import OutsideIssuer
+
+    return OutsideIssuer(settings)
+
+
+def _authenticate(credential: str, principals: Principals) -> Authenticated:
+    # What reads tokens is imported when the first one comes: a cold start with a key can do without.
+    if settings.outside_issuer and not credential.startswith(KEY_PREFIX):
+        from remora.auth.outside.tokens import issuer_of
+
+        if issuer_of(credential) == settings.outside_issuer:
+            return _outside_issuer().authenticate(credential, principals)
+    return authenticate(credential, principals)
+
+
 @metrics.log_metrics(capture_cold_start_metric=True)
 @logger.inject_lambda_context(log_event=False)
 @event_source(data_class=APIGatewayAuthorizerRequestEvent)
@@ -47,7 +70,7 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
     """
     authorization = event.headers.get("Authorization")
     try:
-        authenticated = authenticate(bearer_token(authorization), _principals())
+        authenticated = _authenticate(bearer_token(authorization), _principals())
     except RefusedError as refused:
         metrics.add_dimension("reason", refused.reason)
         metrics.add_metric("RefusedCredentials", MetricUnit.Count, 1)
