@@ -18,7 +18,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 Headers = dict[str, str]
 Answer = tuple[int, Headers, bytes]
 
-_ALGORITHMS = {
+_ALGORITHMS: dict[str, Any] = {
     "RS256": jwt.algorithms.RSAAlgorithm,
     "PS256": jwt.algorithms.RSAAlgorithm,
     "ES256": jwt.algorithms.ECAlgorithm,
@@ -43,7 +43,7 @@ class Key:
     def jwk(self, **changes: object) -> dict[str, Any]:
         """Return the public key as Cognito, Google, Auth0 and Okta publish it, with changes."""
         public = self.private.public_key()
-        members: dict[str, Any] = _ALGORITHMS[self.algorithm].to_jwk(public, as_dict=True)  # type: ignore[arg-type]
+        members: dict[str, Any] = _ALGORITHMS[self.algorithm].to_jwk(public, as_dict=True)
         return members | {"kid": self.id, "alg": self.algorithm, "use": "sig"} | changes
 
 
@@ -114,13 +114,13 @@ class Issuer:
         """Answer as before."""
         self.answers.clear()
 
-    def claims(self, **changes: object) -> dict[str, Any]:
+    def claims(self, **changes: Any) -> dict[str, Any]:
         """Return claims that are good now, with changes; None takes one away."""
         now = int(time.time())
         members = {"iss": self.url, "sub": "alice-at-issuer", "aud": "remora-client", "iat": now, "exp": now + 300}
         return {name: value for name, value in (members | changes).items() if value is not None}
 
-    def token(self, key: Key | None = None, header: dict[str, Any] | None = None, **changes: object) -> str:
+    def token(self, key: Key | None = None, header: dict[str, Any] | None = None, **changes: Any) -> str:
         """Return a signed token with changes to its claims."""
         key = key or self.key
         headers = {"kid": key.id} | (header or {})

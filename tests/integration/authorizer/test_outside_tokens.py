@@ -79,13 +79,13 @@ class Clock:
         return self.now
 
 
-def settings(issuer: Issuer, **changes: object) -> AuthorizerSettings:
+def settings(issuer: Issuer, **changes: Any) -> AuthorizerSettings:
     """Return settings that trust an issuer, with changes."""
     members = {"principals_secret": "p", "outside_issuer": issuer.url, "outside_audience": ("remora-client",)}
     return AuthorizerSettings.model_validate(members | changes)
 
 
-def trusting(issuer: Issuer, clock: Clock | None = None, **changes: object) -> OutsideIssuer:
+def trusting(issuer: Issuer, clock: Clock | None = None, **changes: Any) -> OutsideIssuer:
     """Return what an authorizer that trusts an issuer keeps."""
     return OutsideIssuer(settings(issuer, **changes), clock=clock or Clock())
 
@@ -137,9 +137,9 @@ class Provider:
     path: str
     header: dict[str, Any]
     claims: dict[str, Any]
-    settings: dict[str, object]
+    settings: dict[str, Any]
     identity: str
-    key_changes: dict[str, object]
+    key_changes: dict[str, Any]
 
 
 _ENTRA_TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
@@ -424,9 +424,9 @@ def test_the_id_token_of_another_client_is_refused(issuer: Issuer) -> None:
 
 def test_a_client_stands_in_for_an_audience_only_in_an_access_token_of_cognito_that_has_none(issuer: Issuer) -> None:
     outside = trusting(issuer)
-    good = {"aud": None, "client_id": "remora-client", "token_use": "access"}
+    good: dict[str, Any] = {"aud": None, "client_id": "remora-client", "token_use": "access"}
     assert outside.authenticate(issuer.token(**good), PRINCIPALS).principal == ALICE
-    bad: list[dict[str, object]] = [
+    bad: list[dict[str, Any]] = [
         good | {"client_id": "another-client"},
         good | {"client_id": None},
         good | {"client_id": ["remora-client"]},
@@ -461,8 +461,8 @@ def test_times_are_checked_with_a_small_leeway(issuer: Issuer) -> None:
     assert refused(outside, issuer.token(exp=now - 60)) is Refusal.EXPIRED
     assert refused(outside, issuer.token(nbf=now + 120)) is Refusal.UNKNOWN
     assert refused(outside, issuer.token(iat=now + 120)) is Refusal.UNKNOWN
-    for good in ({"exp": now - 5}, {"nbf": now + 10}, {"iat": now + 10}):
-        assert outside.authenticate(issuer.token(**good), PRINCIPALS).principal == ALICE
+    for good in (issuer.token(exp=now - 5), issuer.token(nbf=now + 10), issuer.token(iat=now + 10)):
+        assert outside.authenticate(good, PRINCIPALS).principal == ALICE
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat"])
@@ -730,6 +730,9 @@ def _deep() -> Answer:
     return 200, {"Content-Type": "application/json"}, b"[" * 60_000
 
 
+_NO_DOCUMENTS: list[Any] = [[], 7, None, "x", {}, {"keys": {}}, {"keys": []}]
+
+
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys"])
 @pytest.mark.parametrize(
     "answer",
@@ -740,7 +743,7 @@ def _deep() -> Answer:
         _deep,
         lambda: (500, {}, b""),
         lambda: (204, {"Content-Type": "application/json"}, b""),
-        *(partial(json_answer, document) for document in ([], 7, None, "x", {}, {"keys": {}}, {"keys": []})),
+        *(partial(json_answer, document) for document in _NO_DOCUMENTS),
     ],
 )
 def test_garbage_is_no_document(issuer: Issuer, path: str, answer: Callable[[], Answer]) -> None:
