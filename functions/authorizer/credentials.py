@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from remora.auth.keys import KEY_PREFIX, Authenticated, Principals, Refusal, RefusedError, authenticate
 from remora.aws import Aws
+from remora.config import AuthorizerSettings
 from remora.oauth.site import Site
 
 if TYPE_CHECKING:
+    from remora.auth.outside.issuer import OutsideIssuer
     from remora.oauth.signing import TokenKeys
 
 
@@ -29,24 +31,23 @@ class Admission:
 
 
 class Credentials:
-    """Judges credentials.
+    """Judges credentials. What reads tokens is imported for the first one: a cold start with a key can do without.
 
     Args:
+        settings: Whose tokens are accepted.
         aws: Where AWS clients come from.
         principals: Returns everyone who may come in.
-        signing_secret: Name or ARN of the secret that access tokens are signed with; empty if there are none.
     """
 
-    def __init__(self, aws: Aws, principals: Callable[[], Principals], signing_secret: str) -> None:
+    def __init__(self, settings: AuthorizerSettings, aws: Aws, principals: Callable[[], Principals]) -> None:
+        self._settings = settings
         self._principals = principals
-        self._signing_secret = signing_secret
 
         @lru_cache(maxsize=1)
         def token_keys(issuer: str) -> TokenKeys:
-            # Cryptography takes longer to import than everything else here, and keys can do without.
             from remora.oauth.signing import TokenKeys
 
-            return TokenKeys(aws, signing_secret, issuer)
+            return TokenKeys(aws, settings.signing_secret, issuer)
 
         self._token_keys = token_keys
 
@@ -54,20 +55,25 @@ class Credentials:
         """Return who a credential lets in.
 
         Args:
-            credential: A bearer key or an access token.
+            credential: A bearer key, an access token of ours, or a token of the outside issuer.
             site: What the deployment is called; without a public URL it issues no tokens.
 
         Raises:
             RefusedError: It is no valid credential here.
-            UnavailableError: The signing secret cannot be read.
+            UnavailableError: The signing secret or the outside issuer's keys cannot be read.
         """
         if credential.startswith(KEY_PREFIX):
             return Admission(authenticate(credential, self._principals()))
-        if site is None or not self._signing_secret:
-            raise RefusedError(Refusal.MALFORMED)
-        return self._admit_token(credential, site)
+        if self._settings.outside_issuer:
+            from remora.auth.outside.tokens import issuer_of
 
-    def _admit_token(self, text: str, site: Site) -> Admission:
+            if issuer_of(credential) == self._settings.outside_issuer:
+                return Admission(self._outside_issuer.authenticate(credential, self._principals()))
+        if site is not None and self._settings.signing_secret:
+            return self._admit_own(credential, site)
+        raise RefusedError(Refusal.MALFORMED)
+
+    def _admit_own(self, text: str, site: Site) -> Admission:
         from remora.auth.tokens import authenticate_token
 
         token = self._token_keys(site.issuer).verify(text)
@@ -75,3 +81,9 @@ class Credentials:
         if not paths:
             raise RefusedError(Refusal.AUDIENCE)
         return Admission(authenticate_token(token, self._principals()), paths)
+
+    @cached_property
+    def _outside_issuer(self) -> OutsideIssuer:
+        from remora.auth.outside.issuer import OutsideIssuer
+
+        return OutsideIssuer(self._settings)

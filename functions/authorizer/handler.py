@@ -1,5 +1,7 @@
 """Lambda entry point of the authorizer: reads the REQUEST event, asks `remora.auth`, answers a policy."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -31,7 +33,7 @@ def _principals() -> Principals:
     return Principals.model_validate_json(principals.text() or "")
 
 
-credentials = Credentials(aws, _principals, settings.signing_secret)
+credentials = Credentials(settings, aws, _principals)
 # Every method of a path that is a resource of its own (RFC 8707). A policy's `*` matches a slash too, so that
 # `*/mcp` would also cover other paths that end so.
 _METHODS = (HttpVerb.POST.value, HttpVerb.GET.value, HttpVerb.DELETE.value)

@@ -54,6 +54,35 @@ def test_a_wrong_value_is_not_repeated() -> None:
 def test_the_environment_names_are_those_of_the_fields() -> None:
     assert AuthorizerSettings.environment_names() == {
         "REMORA_ORIGIN_SECRET",
-        "REMORA_PRINCIPALS_CACHE_SECONDS",
+        "REMORA_SIGNING_SECRET",
         "REMORA_PRINCIPALS_SECRET",
+        "REMORA_PRINCIPALS_CACHE_SECONDS",
+        "REMORA_OUTSIDE_ISSUER",
+        "REMORA_OUTSIDE_AUDIENCE",
+        "REMORA_OUTSIDE_PRINCIPAL_CLAIM",
+        "REMORA_OUTSIDE_SCOPES_CLAIM",
+        "REMORA_OUTSIDE_SPACE_CLAIM",
     }
+
+
+def test_an_outside_issuer_without_an_audience_is_no_setting() -> None:
+    with pytest.raises(ValueError, match=r"REMORA_OUTSIDE_AUDIENCE: .*REMORA_OUTSIDE_ISSUER"):
+        AuthorizerSettings.from_environment(
+            {"REMORA_PRINCIPALS_SECRET": "s", "REMORA_OUTSIDE_ISSUER": "https://issuer.example"}
+        )
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "http://issuer.example",
+        "https://issuer.example:444",
+        "http://127.0.0.1.evil.example",
+        "https://u@issuer.example",
+    ],
+)
+def test_an_outside_issuer_is_reached_by_https_or_on_this_machine(issuer: str) -> None:
+    with pytest.raises(ValueError, match="REMORA_OUTSIDE_ISSUER"):
+        AuthorizerSettings.from_environment(
+            {"REMORA_PRINCIPALS_SECRET": "s", "REMORA_OUTSIDE_ISSUER": issuer, "REMORA_OUTSIDE_AUDIENCE": "a"}
+        )

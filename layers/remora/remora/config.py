@@ -5,9 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 _PREFIX = "REMORA_"
+
+# https on the usual port, as it will be fetched; http for this machine alone, for a local run.
+_ISSUER = r"^((https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)(/[A-Za-z0-9._~/-]*)?)?$"
+
+_ClaimName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:./#-]{0,64}$")]
+_Audience = Annotated[str, StringConstraints(pattern=r"^[^\s,]{1,256}$")]
 
 
 def _split_on_commas(value: object) -> object:
@@ -105,9 +120,31 @@ class AuthorizerSettings(EnvironmentModel):
             longer, on top of API Gateway's own authorizer cache.
         signing_secret: Name or ARN of the secret that access tokens are signed with; empty if there are none.
         origin_secret: Name or ARN of the secret that the distribution shows; empty if there is no distribution.
+        outside_issuer: Identifier of an outside issuer whose tokens are accepted, exactly as they say it; empty
+            for none.
+        outside_audience: What such a token must be for: any one of these.
+        outside_principal_claim: The claim that is looked up among the principals' identities.
+        outside_scopes_claim: The claim that a principal's scopes are cut down to; empty for none.
+        outside_space_claim: The claim that says the space of people who have no entry of their own; empty for
+            the space of the entry that stands for all of them.
     """
 
     principals_secret: str = Field(min_length=1)
     principals_cache_seconds: int = Field(default=30, ge=0, le=300)
     signing_secret: str = ""
     origin_secret: str = ""
+    outside_issuer: str = Field(default="", pattern=_ISSUER)
+    outside_audience: Annotated[tuple[_Audience, ...], BeforeValidator(_split_on_commas), Field(max_length=10)] = (
+        Field(default=(), validate_default=True)
+    )
+    outside_principal_claim: Annotated[_ClaimName, Field(min_length=1)] = "sub"
+    outside_scopes_claim: _ClaimName = ""
+    outside_space_claim: _ClaimName = ""
+
+    @field_validator("outside_audience")
+    @classmethod
+    def _audience_of_an_issuer(cls, audience: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # Without it, a token that the issuer made for any other service would be good here.
+        if info.data.get("outside_issuer") and not audience:
+            raise ValueError("must be given with REMORA_OUTSIDE_ISSUER")
+        return audience

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from remora.auth.principal import Principal, Scope
 
 KEY_PREFIX: Final = "rmr_"
+"""What every key begins with, and no token does."""
 
 _KEY = re.compile(r"rmr_(?P<principal>[a-z0-9-]{1,32})_(?P<secret>[A-Za-z0-9]{32,64})", re.ASCII)
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -27,6 +28,7 @@ _SECRET_LENGTH = 43  # 62 ** 43 is just over 2 ** 256
 _STORED = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 PrincipalId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$")]
 
 
 class Refusal(StrEnum):
@@ -67,15 +69,17 @@ class StoredPrincipal(BaseModel):
         usage_key: Value of its API Gateway key in the usage plan; API Gateway wants at least 20 characters.
         disabled: Whether every key of it is refused.
         keys: Its valid keys; more than one while a rotation overlaps.
+        identities: Who it is to an outside issuer; `*` is everybody who has no entry of their own.
     """
 
     model_config = _STORED
 
     scopes: frozenset[Scope]
-    space: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$")
+    space: SpaceName
     usage_key: str = Field(min_length=20, max_length=128)
     disabled: bool = False
     keys: tuple[StoredKey, ...] = ()
+    identities: tuple[str, ...] = ()
 
 
 class Principals(BaseModel):

@@ -4,7 +4,8 @@ The danger is request forgery: a URL, a redirect or a name server that leads to 
 (OWASP, Server-Side Request Forgery Prevention). So: https on the usual port alone; the name is resolved once, each
 of its addresses must be public, and the connection goes to the very address that was looked at, so that a second
 answer of the name server (DNS rebinding) changes nothing; redirects are not followed; proxies of the environment
-are not used; and time and size are limited in total, not for each read.
+are not used; and time and size are limited in total, not for each read. Only a caller whose own configuration points
+to this machine may ask for http there.
 """
 
 import ipaddress
@@ -27,6 +28,7 @@ MAXIMUM_BYTES: Final = 10_240
 TOTAL_SECONDS: Final = 5.0
 
 _PORT = 443
+_LOOPBACK: Final = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
 # What not every version of Python's `ipaddress` counts as other than global (RFC 6890), and the IPv6 blocks that
 # stand for IPv4 addresses (RFC 4291, RFC 6052, RFC 8215, RFC 3056, RFC 4380).
 _SPECIAL: Final = tuple(
@@ -69,6 +71,9 @@ def resolve(host: str) -> list[str]:
 def fetch_json(
     url: str,
     *,
+    maximum_bytes: int = MAXIMUM_BYTES,
+    seconds: float | None = None,
+    local: bool = False,
     resolve: Resolve = resolve,
     network: NetworkBackend | None = None,
     tls: ssl.SSLContext | None = None,
@@ -77,6 +82,9 @@ def fetch_json(
 
     Args:
         url: An https URL that names a host by name.
+        maximum_bytes: The longest document that is read.
+        seconds: How long all of it may take; `TOTAL_SECONDS` unless given.
+        local: Whether an http URL of this machine is fetched too, for a local run.
         resolve: How the name is resolved.
         network: How connections are made; the network of this machine unless given.
         tls: Whom to trust; the usual authorities unless given.
@@ -85,11 +93,11 @@ def fetch_json(
         InvalidArgumentError: The URL is of another kind.
         FetchError: The host is not public, did not answer in time, or answered something else.
     """
-    host = _host_of(url)
-    deadline = time.monotonic() + TOTAL_SECONDS
-    address = _public_address(host, resolve)
+    host, loopback = _host_of(url, local=local)
+    deadline = time.monotonic() + (TOTAL_SECONDS if seconds is None else seconds)
+    address = loopback or _public_address(host, resolve)
     backend = _Pinned(address, deadline, network or httpcore2.SyncBackend())
-    headers = [("Host", host), ("Accept", "application/json"), ("User-Agent", "Remora (client metadata)")]
+    headers = [("Host", host), ("Accept", "application/json"), ("User-Agent", "Remora")]
     trust = tls or ssl.create_default_context()
     try:
         with (
@@ -97,10 +105,10 @@ def fetch_json(
             pool.stream("GET", url, headers=headers) as response,
         ):
             if response.status != 200:
-                raise FetchError(f"{host} answered {response.status} instead of the application's description.")
+                raise FetchError(f"{host} answered {response.status} instead of a document.")
             if not _is_json(_content_type(response.headers)):
                 raise FetchError(f"{host} answered something else than JSON.")
-            return _read(response.iter_stream(), host)
+            return _read(response.iter_stream(), host, maximum_bytes)
     except (OSError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         raise FetchError(f"{host} did not answer in time, or not over a safe connection.") from None
 
@@ -114,24 +122,27 @@ def _is_json(media_type: bytes) -> bool:
     return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))
 
 
-def _read(chunks: Iterable[bytes], host: str) -> bytes:
+def _read(chunks: Iterable[bytes], host: str, maximum_bytes: int) -> bytes:
     body = bytearray()
     for chunk in chunks:
         body += chunk
-        if len(body) > MAXIMUM_BYTES:
-            raise FetchError(f"{host} answered more than {MAXIMUM_BYTES} bytes.")
+        if len(body) > maximum_bytes:
+            raise FetchError(f"{host} answered more than {maximum_bytes} bytes.")
     return bytes(body)
 
 
-def _host_of(url: str) -> str:
+def _host_of(url: str, *, local: bool) -> tuple[str, str | None]:
+    """Return what is asked for as the host, and its address if it is this machine and may be."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise InvalidArgumentError("The URL is malformed") from None
+    if local and parts.scheme == "http" and parts.hostname in _LOOPBACK and parts.username is None:
+        return parts.netloc, _LOOPBACK[parts.hostname]
     if parts.scheme != "https" or not parts.hostname or parts.username is not None or port not in {None, _PORT}:
         raise InvalidArgumentError("Only https URLs without user and port are fetched")
-    return parts.hostname
+    return parts.hostname, None
 
 
 def _public_address(host: str, resolve: Resolve) -> str:
