@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aws_lambda_powertools import Logger
 from fastapi import Request
 
 from connector.identity import deadline_of, principal_of
 from remora.auth.principal import Principal, Scope
 from remora.chroma.deadline import Deadline
 from remora.errors import PermissionDeniedError
+
+logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ def call_with(*scopes: Scope) -> Callable[[Request], Call]:
         if missing:
             held = ", ".join(sorted(principal.scopes)) or "none"
             raise PermissionDeniedError(f"This needs the scope '{missing[0]}'; this key has: {held}.")
+        route = request.scope["route"].path
+        logger.info("API call", method=request.method, route=route, principal=principal.id, space=principal.space)
         return Call(principal, deadline_of(request.scope))
 
     return call_of
