@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from remora.auth.header import sole_authorization
 from remora.auth.keys import Principals, RefusedError, authenticate, bearer_token
 from remora.config import AuthorizerSettings
 
@@ -45,8 +46,8 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
         Exception: `Unauthorized`, the one message that API Gateway turns into a 401. A policy that denies
             would be cached, and answered with 403, which clients take for a broken server.
     """
-    authorization = event.headers.get("Authorization")
     try:
+        authorization = sole_authorization(event.get("headers"), event.get("multiValueHeaders"))
         authenticated = authenticate(bearer_token(authorization), _principals())
     except RefusedError as refused:
         metrics.add_dimension("reason", refused.reason)
