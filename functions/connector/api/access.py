@@ -13,6 +13,8 @@ from remora.errors import PermissionDeniedError
 
 logger = Logger(child=True)
 
+_LOGGED_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -40,8 +42,8 @@ def call_with(*scopes: Scope) -> Callable[[Request], Call]:
         if missing:
             held = ", ".join(sorted(principal.scopes)) or "none"
             raise PermissionDeniedError(f"This needs the scope '{missing[0]}'; this key has: {held}.")
-        route = request.scope["route"].path
-        logger.info("API call", method=request.method, route=route, principal=principal.id, space=principal.space)
+        path = request.url.path[:_LOGGED_CHARACTERS]
+        logger.info("API call", method=request.method, path=path, principal=principal.id, space=principal.space)
         return Call(principal, deadline_of(request.scope))
 
     return call_of
