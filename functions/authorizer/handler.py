@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from authorizer.credentials import Credentials
 from remora.auth.edge import Edge
+from remora.auth.header import sole_authorization
 from remora.auth.keys import Principals, RefusedError, bearer_token
 from remora.aws import Aws, Secret
 from remora.config import AuthorizerSettings
@@ -53,10 +54,10 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
         Exception: `Unauthorized`, the one message that API Gateway turns into a 401. A policy that denies
             would be cached, and answered with 403, which clients take for a broken server.
     """
-    authorization = event.headers.get("Authorization")
     address = event.request_context.identity.source_ip
     try:
         address = edge.caller_address(event.headers, address)
+        authorization = sole_authorization(event.get("headers"), event.get("multiValueHeaders"))
         admission = credentials.admit(bearer_token(authorization), Site.of_event(event))
     except RefusedError as refused:
         metrics.add_dimension("reason", refused.reason)

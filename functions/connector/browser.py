@@ -37,6 +37,10 @@ _REQUEST_HEADERS = (
     "Mcp-Method",
     "Mcp-Name",
     "Mcp-Session-Id",
+    "Remora-Space",
+    # Other ways to present a key, which the distribution turns into Authorization.
+    "X-Api-Key",
+    "X-Auth-Token",
 )
 _PREFLIGHT_SECONDS = 3600
 

@@ -125,13 +125,14 @@ def create_server(offer: Offer, spaces: Spaces, administration: DatabaseAdminist
         shown = [prompt.definition for prompt in prompts.PROMPTS if shows(context, *prompt.scopes)]
         return types.ListPromptsResult(prompts=shown)
 
-    async def get_prompt(_: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    async def get_prompt(context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         try:
             if not offer.has_memory:
                 raise NotFoundError(f"Unknown prompt: {params.name[:100]!r}")
             from connector import prompts
 
-            # It holds nothing but its own words, so there is nothing for scopes to protect.
+            for scope in sorted(prompts.find(params.name).scopes):
+                _require(scope, principal_of(_http(context)), f"The prompt {params.name}")
             return prompts.get(params.name, params.arguments)
         except RemoraError as error:
             raise _protocol_error(error) from None
@@ -287,6 +288,7 @@ def _record(name: str, outcome: str, timings: Timings, principal: Principal) -> 
         tool=name,
         outcome=outcome,
         principal=principal.id,
+        space=principal.space,
         milliseconds={name: round(value, 1) for name, value in milliseconds.items()},
     )
 
@@ -313,10 +315,14 @@ class McpEndpoint:
         await started.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request of a principal; refuse one that the authorizer did not vouch for."""
+        """Serve one request of a principal; refuse one without, or for a space that the principal may not name."""
         respond: ASGIApp = self._manager.handle_request
         try:
             principal_of(scope)
         except NoPrincipalError:
             respond = refusal(401, "This request carries no principal; it did not come through the authorizer.")
+        except InvalidArgumentError as error:
+            respond = refusal(400, str(error))
+        except PermissionDeniedError as error:
+            respond = refusal(403, str(error))
         await respond(scope, receive, send)

@@ -28,6 +28,8 @@ def create_web(chroma: ChromaClient, spaces: Spaces) -> FastAPI:
         spaces: Where the API's routes work.
     """
     web = FastAPI(title="Remora", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect to the path without its last slash would name the host that API Gateway sees, without the stage.
+    web.router.redirect_slashes = False
 
     @web.get("/health")
     async def health(response: Response) -> Health:

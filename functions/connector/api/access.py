@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aws_lambda_powertools import Logger
 from fastapi import Request
 
 from connector.identity import deadline_of, principal_of
 from remora.auth.principal import Principal, Scope
 from remora.chroma.deadline import Deadline
 from remora.errors import PermissionDeniedError
+
+logger = Logger(child=True)
+
+_LOGGED_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ def call_with(*scopes: Scope) -> Callable[[Request], Call]:
         if missing:
             held = ", ".join(sorted(principal.scopes)) or "none"
             raise PermissionDeniedError(f"This needs the scope '{missing[0]}'; this key has: {held}.")
+        path = request.url.path[:_LOGGED_CHARACTERS]
+        logger.info("API call", method=request.method, path=path, principal=principal.id, space=principal.space)
         return Call(principal, deadline_of(request.scope))
 
     return call_of

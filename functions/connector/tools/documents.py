@@ -23,6 +23,7 @@ from connector.tools.arguments import (
 from connector.tools.tool import Arguments, Call, Tool
 from remora.auth.principal import Scope
 from remora.collections.models import DeleteResult, QueryMode, QueryResult, RecordPage, WriteResult
+from remora.errors import PermissionDeniedError
 
 
 class _Write(Arguments):
@@ -154,6 +155,9 @@ async def _get(call: Call, arguments: _Get) -> RecordPage:
 
 
 async def _delete(call: Call, arguments: _Delete) -> DeleteResult:
+    if arguments.dry_run and not call.may_read:
+        # Which records a filter finds tells what they say, a question at a time.
+        raise PermissionDeniedError("dry_run shows what is stored, so it needs the scope 'read' besides 'write'.")
     return await call.collections.delete_documents(
         arguments.collection_name,
         ids=arguments.ids,

@@ -53,6 +53,11 @@ class Call:
     deadline: Deadline
 
     @property
+    def may_read(self) -> bool:
+        """Whether the answer may show what was stored before; a tool that writes is also called without `read`."""
+        return Scope.READ in self.principal.scopes
+
+    @property
     def collections(self) -> Collections:
         """The collections of the principal's space."""
         return self.spaces.collections(self.principal.space)

@@ -57,13 +57,14 @@ async def _delete(call: Call, arguments: _Delete) -> DeletionResult:
             "Give either ids, or a filter (tags, type, source, conversation_id, metadata, when) that says which "
             "memories to delete."
         )
-    return await memory.delete(
+    answered = await memory.delete(
         arguments.ids or (),
         selection=None if selection.is_empty else selection,
         confirm=arguments.confirm,
         purge=arguments.purge,
         deadline=call.deadline,
     )
+    return answered if call.may_read else answered.model_copy(update={"preview": ()})
 
 
 TOOLS: tuple[Tool[Any], ...] = (

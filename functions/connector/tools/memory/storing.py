@@ -75,7 +75,12 @@ async def _store(call: Call, arguments: _Store) -> StoreResult:
             _new_memory(given, given.content, arguments, f"memories[{number}].")
             for number, given in enumerate(arguments.memories or ())
         ]
-    return await call.memory.store(memories, deadline=call.deadline)
+    stored = await call.memory.store(memories, deadline=call.deadline)
+    if call.may_read:
+        return stored
+    return stored.model_copy(
+        update={"memories": tuple(each.model_copy(update={"similar": ()}) for each in stored.memories)}
+    )
 
 
 async def _store_conversation(call: Call, arguments: _StoreConversation) -> ConversationResult:

@@ -27,6 +27,11 @@ _SECRET_LENGTH = 43  # 62 ** 43 is just over 2 ** 256
 # A document that cannot be read is an error in the log, and must not carry hashes and usage keys there.
 _STORED = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+# RFC 6750, section 2.1: one credential after the scheme. A comma would be another header's value, joined on the way.
+_BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.ASCII | re.IGNORECASE)
+# API Gateway takes headers of 10,240 bytes in all.
+_MOST_CHARACTERS = 8_192
+
 PrincipalId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$")]
 
@@ -120,14 +125,15 @@ def bearer_token(authorization: str | None) -> str:
     """Return the token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).
 
     Raises:
-        RefusedError: There is no header, or it is of another scheme or form.
+        RefusedError: There is no header, or it is of another scheme, too long, or anything but one credential.
     """
     if not authorization:
         raise RefusedError(Refusal.MISSING)
-    scheme, _, token = authorization.strip().partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    # Blanks around it belong to no value (RFC 9110, section 5.5); nothing else is taken away.
+    form = _BEARER.fullmatch(authorization.strip(" ")) if len(authorization) <= _MOST_CHARACTERS else None
+    if form is None:
         raise RefusedError(Refusal.MALFORMED)
-    return token.strip()
+    return form["token"]
 
 
 def authenticate(key: str, principals: Principals, now: datetime | None = None) -> Authenticated:

@@ -2,14 +2,15 @@
 
 A cursor is base64url without padding over: one byte of version, one byte of kind, 8 bytes of a digest of the
 arguments that it belongs to, the position, and 6 bytes of a digest of all that. The digests catch mistakes (a
-cursor used with another query or collection, or damaged on its way through a model); they are no protection
+cursor used with another query, collection or space, or damaged on its way through a model); they are no protection
 and need be none, since a cursor grants nothing that the caller could not ask for without it.
 """
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -83,9 +84,24 @@ def decode_cursor(cursor: str, kind: CursorKind, arguments: Mapping[str, Any]) -
     if digest != _arguments_digest(arguments):
         raise InvalidArgumentError(
             "This cursor belongs to a call with other arguments. Repeat the call that returned it, with the same "
-            "collection, ids, filters and queries, or call without a cursor to start again."
+            "space, collection, ids, filters and queries, or call without a cursor to start again."
         )
     return bytes(content[_HEAD.size :])
+
+
+@contextmanager
+def reading_position() -> Iterator[None]:
+    """Turn what goes wrong while the bytes of a position are read into the error for a damaged cursor.
+
+    Anyone can make a cursor whose digests are right, so a position may hold anything.
+
+    Raises:
+        InvalidArgumentError: They are not the bytes of a position.
+    """
+    try:
+        yield
+    except (struct.error, ValueError, OverflowError, OSError):
+        raise _damaged() from None
 
 
 def _damaged() -> InvalidArgumentError:

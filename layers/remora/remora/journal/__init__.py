@@ -49,6 +49,7 @@ from remora.journal.conversations import Manifest
 from remora.journal.entries import Action, Entry
 from remora.journal.intents import Intent, spaces_with_intents
 from remora.journal.journal import Journal
+from remora.journal.layout import is_memory_id
 from remora.journal.store import JournalStore
 from remora.journal.versions import Head, VersionConflictError
 
@@ -62,5 +63,6 @@ __all__ = [
     "JournalStore",
     "Manifest",
     "VersionConflictError",
+    "is_memory_id",
     "spaces_with_intents",
 ]

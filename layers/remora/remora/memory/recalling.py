@@ -6,7 +6,7 @@ from datetime import datetime
 
 from remora.budget import TokenBudget, check_max_tokens, json_bytes, shorten
 from remora.chroma.deadline import Deadline
-from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor
+from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor, reading_position
 from remora.errors import InvalidArgumentError
 from remora.memory import searching
 from remora.memory.limits import MAX_HITS, MAX_QUERY_CHARACTERS
@@ -36,15 +36,16 @@ async def search(
     """
     check_max_tokens(max_tokens)
     _check(request)
-    arguments = {**request.model_dump(mode="json", exclude={"filter"}), **selection_arguments(request.filter)}
+    arguments = {**request.model_dump(mode="json", exclude={"filter"}), **selection_arguments(space, request.filter)}
     after: tuple[float, str] | None = None
     if cursor is not None:
         position = decode_cursor(cursor, CursorKind.MEMORY_HITS, arguments)
-        selection, position = resume_interval(request.filter, position)
+        with reading_position():
+            selection, position = resume_interval(request.filter, position)
+            moment, score = _POSITION.unpack_from(position)
+            now = datetime.fromtimestamp(moment / 1000, tz=now.tzinfo)
+            after = (-score, position[_POSITION.size :].decode())
         request = request.model_copy(update={"filter": selection})
-        moment, score = _POSITION.unpack_from(position)
-        now = datetime.fromtimestamp(moment / 1000, tz=now.tzinfo)
-        after = (-score, position[_POSITION.size :].decode())
     ranked = await searching.rank(space.index, request, now=now, deadline=deadline)
     start = 0
     if after is not None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from remora.budget import TokenBudget, check_max_tokens, json_bytes, shorten
 from remora.chroma.deadline import Deadline
-from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor
+from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor, reading_position
 from remora.errors import InvalidArgumentError
 from remora.journal import Entry
 from remora.memory.ids import turn_neighbours
@@ -47,13 +47,14 @@ async def page(
     check_max_tokens(max_tokens)
     if not 1 <= limit <= MAX_PAGE_MEMORIES:
         raise InvalidArgumentError(f"limit is {limit}. It may be from 1 to {MAX_PAGE_MEMORIES}.")
-    arguments = selection_arguments(selection)
+    arguments = selection_arguments(space, selection)
     after: tuple[int, str] | None = None
     if cursor is not None:
         position = decode_cursor(cursor, CursorKind.MEMORIES, arguments)
-        selection, position = resume_interval(selection, position)
-        (created,) = _POSITION.unpack_from(position)
-        after = (created, position[_POSITION.size :].decode())
+        with reading_position():
+            selection, position = resume_interval(selection, position)
+            (created,) = _POSITION.unpack_from(position)
+            after = (created, position[_POSITION.size :].decode())
     # Newest first, and the later id first among those of one moment.
     listed = await space.index.ids(selection, deadline=deadline)
     rest = listed if after is None else [row for row in listed if row < after]
@@ -247,10 +248,14 @@ _INTERVAL = struct.Struct("<qq")
 _OPEN = -(2**63)
 
 
-def selection_arguments(selection: MemoryFilter) -> dict[str, object]:
+def selection_arguments(space: Workspace, selection: MemoryFilter) -> dict[str, object]:
     """Return what a cursor of this selection belongs to."""
     arguments: dict[str, object] = selection.model_dump(mode="json", exclude={"when"})
-    return {**arguments, "when": selection.when.asked if selection.when is not None else None}
+    return {
+        **arguments,
+        "space": space.journal.space,
+        "when": selection.when.asked if selection.when is not None else None,
+    }
 
 
 def interval_bytes(when: Interval | None) -> bytes:

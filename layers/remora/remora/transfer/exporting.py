@@ -9,9 +9,9 @@ from typing import Any
 
 from remora.budget import json_bytes
 from remora.chroma.deadline import Deadline
-from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor
+from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor, reading_position
 from remora.errors import UnavailableError
-from remora.journal import Entry, Journal
+from remora.journal import Entry, Journal, is_memory_id
 from remora.memory.index import EmbeddedText, MemoryIndex
 from remora.transfer.histories import exported_history
 from remora.transfer.lines import (
@@ -33,6 +33,8 @@ _VECTORS_PER_LINE = 200
 # A page is closed when less than this is left: reading the next memories may take as long.
 _RESERVE_SECONDS = 4.0
 _PLACE = struct.Struct("<32sQQIII")
+# Of lines and memories.
+_MOST = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,17 @@ class _Place:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "_Place":
-        """Read it out of a cursor."""
+        """Read it out of a cursor.
+
+        Raises:
+            ValueError: There is no such place.
+            struct.error: The same.
+        """
         digest, lines, memories, turns, version, vectors = _PLACE.unpack_from(content)
-        return cls(digest, lines, memories, turns, version, vectors, content[_PLACE.size :].decode())
+        memory_id = content[_PLACE.size :].decode()
+        if (memory_id and not is_memory_id(memory_id)) or max(lines, memories) > _MOST:
+            raise ValueError("no place of an export")
+        return cls(digest, lines, memories, turns, version, vectors, memory_id)
 
 
 class Exporter:
@@ -103,13 +113,15 @@ class Exporter:
             UnavailableError: Not even one line could be read in time.
             InvalidArgumentError: The cursor is of something else.
         """
-        arguments = {"operation": "export", "embeddings": embeddings}
+        arguments = {"operation": "export", "embeddings": embeddings, "space": self._journal.space}
         lines: list[str] = []
         place = _Place()
         if cursor is None:
             lines.append(self._header(embeddings))
         else:
-            place = _Place.from_bytes(decode_cursor(cursor, CursorKind.MEMORIES, arguments))
+            position = decode_cursor(cursor, CursorKind.MEMORIES, arguments)
+            with reading_position():
+                place = _Place.from_bytes(position)
         used = sum(map(_cost, lines))
         begun_at = place
         try:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from remora.chroma.deadline import Deadline
-from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor
+from remora.collections.cursors import CursorKind, decode_cursor, encode_cursor, reading_position
 from remora.errors import UnavailableError
-from remora.journal import Journal
+from remora.journal import Journal, is_memory_id
 from remora.memory.index import MemoryIndex
 from remora.transfer.importing import Settle
 from remora.transfer.models import RebuildProgress
@@ -23,7 +23,8 @@ _SLICE_SECONDS = 3.0
 # What must be left for another slice to be begun: time for a memory of the largest size.
 _RESERVE_SECONDS = 10.0
 _PLACE = struct.Struct("<QQ")
-_ARGUMENTS = {"operation": "rebuild"}
+# Of memories.
+_MOST = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +35,38 @@ class _Place:
         done: Memories compared.
         total: Memories in the journal when it began.
         memory_id: The last of those compared; empty at the beginning.
+        space: The space that is rebuilt.
     """
 
     done: int
     total: int
     memory_id: str
+    space: str
 
     def to_cursor(self) -> str:
         """Return it as a cursor."""
-        return encode_cursor(
-            CursorKind.MEMORIES, _ARGUMENTS, _PLACE.pack(self.done, self.total) + self.memory_id.encode()
-        )
+        position = _PLACE.pack(self.done, self.total) + self.memory_id.encode()
+        return encode_cursor(CursorKind.MEMORIES, _arguments(self.space), position)
 
     @classmethod
-    def from_cursor(cls, cursor: str) -> "_Place":
-        """Read a cursor."""
-        content = decode_cursor(cursor, CursorKind.MEMORIES, _ARGUMENTS)
-        done, total = _PLACE.unpack_from(content)
-        return cls(done, total, content[_PLACE.size :].decode())
+    def from_cursor(cls, cursor: str, space: str) -> "_Place":
+        """Read a cursor.
+
+        Raises:
+            InvalidArgumentError: It is damaged, or of something else.
+        """
+        content = decode_cursor(cursor, CursorKind.MEMORIES, _arguments(space))
+        with reading_position():
+            done, total = _PLACE.unpack_from(content)
+            memory_id = content[_PLACE.size :].decode()
+            if (memory_id and not is_memory_id(memory_id)) or max(done, total) > _MOST:
+                raise ValueError("no place of a rebuild")
+        return cls(done, total, memory_id, space)
+
+
+def _arguments(space: str) -> dict[str, str]:
+    """Return what a rebuild's cursor belongs to."""
+    return {"operation": "rebuild", "space": space}
 
 
 class Rebuilder:
@@ -88,9 +103,9 @@ class Rebuilder:
             total = 0
             async for _ in self._journal.memory_ids(deadline=deadline):
                 total += 1
-            place = _Place(0, total, "")
+            place = _Place(0, total, "", self._journal.space)
         else:
-            place = _Place.from_cursor(cursor)
+            place = _Place.from_cursor(cursor, self._journal.space)
         # Taken before the journal is read: what is indexed by now was in the journal before.
         indexed = await self._index.versions(deadline=deadline)
         ahead = sorted((id_ for id_ in indexed if _order(id_) > _order(place.memory_id)), key=_order, reverse=True)
