@@ -4,6 +4,7 @@ import base64
 import importlib
 import json
 import sys
+import uuid
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -149,20 +150,27 @@ def test_a_header_that_the_edge_does_not_set_is_not_believed(handle: Handle) -> 
     assert last["statusCode"] == 429
 
 
-def test_the_header_that_the_edge_sets_is_the_callers_address(
-    environment: OAuthSettings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+def test_behind_a_distribution_its_header_is_the_callers_address_and_nobody_else_is_served(
+    environment: OAuthSettings,
+    secretsmanager: SecretsManagerClient,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setenv("REMORA_VIEWER_ADDRESS_HEADER", "CloudFront-Viewer-Address")
+    origin = secretsmanager.create_secret(Name=f"origin-{uuid.uuid4()}", SecretString="shown by the distribution")
+    monkeypatch.setenv("REMORA_ORIGIN_SECRET", origin["ARN"])
     handle: Handle = request.getfixturevalue("handle")
     body = json.dumps({"redirect_uris": [CLAUDE_CALLBACK]})
-    for number in range(21):
-        passed_on = {"CloudFront-Viewer-Address": f"198.51.100.{number}:46532"}
-        assert handle("POST", "/register", body=body, headers=passed_on)["statusCode"] == 201
-    for _ in range(20):
-        last = handle("POST", "/register", body=body, headers={"CloudFront-Viewer-Address": "2001:db8::1:46532"})
-    assert last["statusCode"] == 201
-    last = handle("POST", "/register", body=body, headers={"CloudFront-Viewer-Address": "2001:db8::1:46533"})
-    assert last["statusCode"] == 429
+
+    def register(viewer: str, secret: str = "shown by the distribution") -> int:
+        headers = {"x-remora-origin": secret, "x-remora-viewer": viewer}
+        status: int = handle("POST", "/register", body=body, headers=headers)["statusCode"]
+        return status
+
+    assert {register(f"198.51.100.{number}") for number in range(21)} == {201}
+    assert {register("2001:db8::1") for _ in range(20)} == {201}
+    assert register("2001:db8::2") == 429
+    assert register("198.51.100.200", secret="guessed") == 403
+    assert handle("GET", "/.well-known/jwks.json")["statusCode"] == 403
 
 
 def test_when_aws_does_not_answer_the_client_is_told_to_try_again(
