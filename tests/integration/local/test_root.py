@@ -36,7 +36,6 @@ def test_the_endpoint_is_at_the_root_and_the_stage_is_below_it(rooted: LocalStac
     assert rooted.stage_url == rooted.root_url + "/test"
     document = json.loads((rooted.data_dir / "connection.json").read_text())
     assert document == {"url": rooted.url, "stage_url": rooted.stage_url, "key": rooted.key}
-    assert f"claude mcp add --transport http remora {rooted.url} " in rooted.output()
 
 
 def test_a_request_at_the_root_reaches_the_stage_as_the_function_leaves_it(rooted: LocalStack) -> None:
