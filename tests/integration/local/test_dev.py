@@ -79,7 +79,8 @@ def test_the_key_and_the_data_stay_between_runs(tmp_path: Path) -> None:
 
 
 def test_connection_json_holds_what_is_printed(stack: LocalStack) -> None:
-    assert json.loads((stack.data_dir / "connection.json").read_text()) == {"url": stack.url, "key": stack.key}
+    document = json.loads((stack.data_dir / "connection.json").read_text())
+    assert document == {"url": stack.url, "stage_url": stack.stage_url, "key": stack.key}
     printed = stack.output()
     assert f"URL  {stack.url}" in printed
     assert f"Key  {stack.key}" in printed

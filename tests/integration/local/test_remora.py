@@ -56,3 +56,24 @@ def test_calls_beyond_the_burst_are_refused_with_when_to_try_again(tmp_path: Pat
     assert refused
     assert refused[0].headers["retry-after"] == "1"
     assert refused[0].json()["error"]["data"]["type"] == "THROTTLED"
+
+
+@pytest.mark.usefixtures("model_dir")
+def test_with_a_distribution_a_key_opens_the_root_and_not_the_stage(tmp_path: Path) -> None:
+    with start_local_stack(tmp_path, parameters={**UNLIMITED, "Distribution": "true"}) as stack:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {}}
+        headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {stack.key}"}
+        spoofed = headers | {"x-remora-origin": "guess", "x-remora-viewer": "127.0.0.1"}
+        # The stage first: the authorizer's answer to the root would be cached for the key.
+        assert httpx2.post(f"{stack.stage_url}/mcp", json=body, headers=spoofed, timeout=60).status_code == 401
+        assert httpx2.post(stack.url, json=body, headers=spoofed, timeout=60).status_code == 200
+
+        for path in ("/mcp", "/mcp/memory"):
+            refused = httpx2.post(
+                stack.root_url + path, json=body, headers={"x-api-key": "rmr_local_" + "x" * 43}, timeout=60
+            )
+            metadata = f"{stack.root_url}/.well-known/oauth-protected-resource{path}"
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] == (
+                f'Bearer error="invalid_token", resource_metadata="{metadata}", scope="read write"'
+            )

@@ -4,7 +4,6 @@ import base64
 import importlib
 import json
 import sys
-import uuid
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -150,27 +149,52 @@ def test_a_header_that_the_edge_does_not_set_is_not_believed(handle: Handle) -> 
     assert last["statusCode"] == 429
 
 
-def test_behind_a_distribution_its_header_is_the_callers_address_and_nobody_else_is_served(
-    environment: OAuthSettings,
-    secretsmanager: SecretsManagerClient,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+@pytest.fixture
+def behind_the_edge(
+    environment: OAuthSettings, secretsmanager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    origin = secretsmanager.create_secret(Name=f"origin-{uuid.uuid4()}", SecretString="shown by the distribution")
-    monkeypatch.setenv("REMORA_ORIGIN_SECRET", origin["ARN"])
+    """Say that there is a distribution, which shows the secret `origin`."""
+    secretsmanager.create_secret(Name=f"{environment.oauth_table}-origin", SecretString="origin")
+    monkeypatch.setenv("REMORA_ORIGIN_SECRET", f"{environment.oauth_table}-origin")
+
+
+@pytest.mark.usefixtures("behind_the_edge")
+def test_through_the_edge_the_limits_go_by_the_viewers_network(request: pytest.FixtureRequest) -> None:
     handle: Handle = request.getfixturevalue("handle")
     body = json.dumps({"redirect_uris": [CLAUDE_CALLBACK]})
 
-    def register(viewer: str, secret: str = "shown by the distribution") -> int:
-        headers = {"x-remora-origin": secret, "x-remora-viewer": viewer}
-        status: int = handle("POST", "/register", body=body, headers=headers)["statusCode"]
-        return status
+    def status(viewer: str) -> int:
+        passed_on = {"x-remora-origin": "origin", "x-remora-viewer": viewer}
+        code: int = handle("POST", "/register", body=body, headers=passed_on)["statusCode"]
+        return code
 
-    assert {register(f"198.51.100.{number}") for number in range(21)} == {201}
-    assert {register("2001:db8::1") for _ in range(20)} == {201}
-    assert register("2001:db8::2") == 429
-    assert register("198.51.100.200", secret="guessed") == 403
-    assert handle("GET", "/.well-known/jwks.json")["statusCode"] == 403
+    assert {status(f"198.51.100.{number}") for number in range(21)} == {201}
+    assert {status("2001:db8::1") for _ in range(20)} == {201}
+    assert status("2001:db8::2") == 429
+
+
+@pytest.mark.usefixtures("behind_the_edge")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/authorize"),
+        ("POST", "/authorize"),
+        ("POST", "/token"),
+        ("POST", "/register"),
+        ("POST", "/revoke"),
+        ("GET", "/.well-known/oauth-protected-resource/mcp"),
+        ("GET", "/.well-known/jwks.json"),
+    ],
+)
+@pytest.mark.parametrize("origin", [None, "guess"])
+def test_who_comes_around_the_edge_is_refused_everywhere(
+    request: pytest.FixtureRequest, method: str, path: str, origin: str | None
+) -> None:
+    handle: Handle = request.getfixturevalue("handle")
+    headers = {"x-remora-viewer": "198.51.100.1"} | ({"x-remora-origin": origin} if origin else {})
+    answer = handle(method, path, headers=headers)
+    assert answer["statusCode"] == 403
+    assert json.loads(answer["body"])["error"] == "access_denied"
 
 
 def test_when_aws_does_not_answer_the_client_is_told_to_try_again(

@@ -39,7 +39,9 @@ def test_half_of_a_deployment_is_not_completed_from_elsewhere(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".remora").mkdir()
-    (tmp_path / ".remora" / "connection.json").write_text(f'{{"url": "http://127.0.0.1:1/dev/mcp", "key": "{KEY}"}}')
+    (tmp_path / ".remora" / "connection.json").write_text(
+        f'{{"url": "http://127.0.0.1:1/mcp", "stage_url": "http://127.0.0.1:1/dev", "key": "{KEY}"}}'
+    )
 
     assert "both the URL and the key" in complaint(capsys, "status", "--url", "https://elsewhere.example/mcp")
     monkeypatch.setenv("REMORA_URL", "https://elsewhere.example/mcp")
