@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import boto3
 from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.secretsmanager.models import secretsmanager_backends
+from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 from werkzeug.serving import make_server
 
 from remora.local.deployment import ACCOUNT_ID, REGION
@@ -163,6 +163,8 @@ def _only_reads(environ: Environ) -> bool:
 def _note_current_versions() -> None:
     """Have a secret's value be that of its version AWSCURRENT: moto forgets it when that label is moved by itself."""
     for secret in secretsmanager_backends[ACCOUNT_ID][REGION].secrets.values():
+        if not isinstance(secret, FakeSecret):
+            continue
         for version, content in secret.versions.items():
             if "AWSCURRENT" in content["version_stages"]:
                 secret.set_default_version_id(version)
