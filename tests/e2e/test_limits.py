@@ -13,7 +13,7 @@ PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory, model_dir: object) -> Iterator[LocalStack]:
     """A Remora that allows three calls at once, one more each second, and eight a day."""
-    parameters = {"ThrottleRate": "1", "ThrottleBurst": "3", "QuotaRequests": "8"}
+    parameters = {"StandardLimits": "1,3,8"}
     with start_local_stack(tmp_path_factory.mktemp("limited"), parameters=parameters) as stack:
         yield stack
 

@@ -14,7 +14,7 @@ from typing import Self
 
 REPOSITORY = Path(__file__).parents[2]
 # Tests call faster than a person does. A test of the limits sets its own.
-UNLIMITED = {"ThrottleRate": "10000", "ThrottleBurst": "5000", "QuotaRequests": "1000000000"}
+UNLIMITED = {"StandardLimits": "10000,5000,999999999"}
 _STOP_SECONDS = 30
 
 

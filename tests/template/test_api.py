@@ -89,12 +89,21 @@ def test_there_is_one_stage_named_like_the_environment() -> None:
     assert deployed().only("AWS::ApiGateway::Stage")["StageName"] == {"Ref": "Environment"}
 
 
-def test_the_usage_plan_holds_on_that_stage_with_the_parameters_limits() -> None:
-    plan = deployed().only("AWS::ApiGateway::UsagePlan")
+@pytest.mark.parametrize("tier", ["Light", "Standard", "Heavy"])
+def test_the_usage_plan_of_a_tier_holds_on_that_stage_with_the_parameters_limits(tier: str) -> None:
+    plan = deployed().of_type("AWS::ApiGateway::UsagePlan")[f"{tier}UsagePlan"]
     (stage,) = deployed().of_type("AWS::ApiGateway::Stage")
     assert plan["ApiStages"] == [{"ApiId": {"Ref": "ConnectorApi"}, "Stage": {"Ref": stage}}]
-    assert plan["Throttle"] == {"RateLimit": {"Ref": "ThrottleRate"}, "BurstLimit": {"Ref": "ThrottleBurst"}}
-    assert plan["Quota"] == {"Limit": {"Ref": "QuotaRequests"}, "Period": {"Ref": "QuotaPeriod"}}
+    rate, burst, limit = ({"Fn::Select": [n, {"Fn::Split": [",", {"Ref": f"{tier}Limits"}]}]} for n in range(3))
+    assert plan["Throttle"] == {"RateLimit": rate, "BurstLimit": burst}
+    assert plan["Quota"] == {"Limit": limit, "Period": "DAY"}
+
+
+def test_there_is_a_usage_plan_for_each_tier_and_no_other() -> None:
+    plans = set(deployed().of_type("AWS::ApiGateway::UsagePlan"))
+    assert plans == {"LightUsagePlan", "StandardUsagePlan", "HeavyUsagePlan"}
+    outputs = deployed().document["Outputs"]
+    assert {output["Value"]["Ref"] for name, output in outputs.items() if name.endswith("UsagePlanId")} == plans
 
 
 def test_no_usage_key_is_made_by_the_template() -> None:

@@ -49,7 +49,7 @@ def test_a_key_opens_what_is_closed_without_one_and_collections_stay(tmp_path: P
 
 @pytest.mark.usefixtures("model_dir")
 def test_calls_beyond_the_burst_are_refused_with_when_to_try_again(tmp_path: Path) -> None:
-    with start_local_stack(tmp_path, parameters={"ThrottleRate": "1", "ThrottleBurst": "1"}) as stack:
+    with start_local_stack(tmp_path, parameters={"StandardLimits": "1,1,20000"}) as stack:
         answers = [call(stack, "ping", {}, stack.key) for _ in range(4)]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert answers[0].status_code == 200

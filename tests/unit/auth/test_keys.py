@@ -1,5 +1,6 @@
 """Keys: what is accepted, what is refused, and that neither errors nor stored values give a key away."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -142,3 +143,78 @@ def test_a_principal_survives_the_authorizer_context() -> None:
 def test_a_context_that_no_authorizer_made_is_not_a_principal(context: dict[str, str]) -> None:
     with pytest.raises((KeyError, ValueError)):
         Principal.from_authorizer_context(context)
+
+
+FIRST_VERSION = (
+    '{"principals": {"alice": {"scopes": ["read"], "space": "alice-space", "usage_key": "usage-key-of-alice-012", '
+    '"disabled": false, "keys": [{"sha256": "' + "a" * 64 + '", "expires_at": null}]}}}'
+)
+LATER_VERSION = (
+    '{"revision": 7, "principals": {"alice": {"scopes": ["read"], "space": "alice-space", '
+    '"usage_key": "usage-key-of-alice-012", "tier": "colossal", "colour": {"of": "hair"}, '
+    '"keys": [{"sha256": "' + "a" * 64 + '", "used_at": "2030-01-01T00:00:00Z"}]}}}'
+)
+
+
+def test_a_document_of_the_first_version_is_read_and_counted_in_the_standard_tier() -> None:
+    alice = Principals.model_validate_json(FIRST_VERSION).principals["alice"]
+    assert (alice.tier, alice.name, alice.usage_key_id, alice.identities) == ("standard", "", "", ())
+    assert alice.keys[0].created_at is None
+
+
+def test_what_a_later_version_added_is_kept_when_the_document_is_written_again() -> None:
+    principals = Principals.model_validate_json(LATER_VERSION)
+    alice = principals.principals["alice"]
+    changed = principals.model_copy(update={"principals": {"alice": alice.model_copy(update={"disabled": True})}})
+    written = json.loads(changed.to_document())
+    assert written["revision"] == 7
+    assert written["principals"]["alice"]["colour"] == {"of": "hair"}
+    assert written["principals"]["alice"]["tier"] == "colossal"
+    assert written["principals"]["alice"]["keys"][0]["used_at"] == "2030-01-01T00:00:00Z"
+    assert written["principals"]["alice"]["disabled"] is True
+
+
+def test_a_document_says_the_same_in_the_same_bytes() -> None:
+    one, other = (
+        Principals(
+            principals={
+                "alice": StoredPrincipal(scopes=frozenset(order), space="alice", usage_key=USAGE_KEY),
+            }
+        ).to_document()
+        for order in ([Scope.READ, Scope.WRITE, Scope.ADMIN], [Scope.ADMIN, Scope.WRITE, Scope.READ])
+    )
+    assert one == other
+
+
+moments = st.none() | st.datetimes(
+    min_value=datetime(2020, 1, 1),
+    max_value=datetime(2100, 1, 1),
+    timezones=st.just(UTC),
+)
+stored_keys = st.builds(
+    StoredKey, sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True), created_at=moments, expires_at=moments
+)
+stored_principals = st.builds(
+    StoredPrincipal,
+    scopes=st.frozensets(st.sampled_from(Scope)),
+    space=st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,30}[a-zA-Z0-9]", fullmatch=True),
+    usage_key=st.text(alphabet="abcXYZ019", min_size=20, max_size=128),
+    usage_key_id=st.text(alphabet="abc019", max_size=12),
+    tier=st.sampled_from(["light", "standard", "heavy"]),
+    name=st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), max_size=100),
+    disabled=st.booleans(),
+    identities=st.lists(st.from_regex(r"[a-zA-Z0-9|@._-]{1,40}", fullmatch=True), max_size=3).map(tuple),
+    keys=st.lists(stored_keys, max_size=3).map(tuple),
+)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True), stored_principals, max_size=4))
+def test_every_document_survives_being_written_and_read(principals: dict[str, StoredPrincipal]) -> None:
+    document = Principals(principals=principals).to_document()
+    assert Principals.model_validate_json(document) == Principals(principals=principals)
+
+
+@pytest.mark.parametrize("bad", [{"name": "a\nb"}, {"name": "x" * 101}, {"tier": "Heavy"}, {"identities": ("a b",)}])
+def test_what_a_principal_cannot_be_called_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        StoredPrincipal.model_validate({"scopes": [], "space": "alice", "usage_key": USAGE_KEY, **bad})

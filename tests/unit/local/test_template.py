@@ -57,7 +57,7 @@ def test_what_a_template_leaves_out_is_what_aws_takes(tmp_path: Path, aws: Local
     assert (function.timeout, function.memory_mb, function.environment) == (3, 128, {})
     assert function.code_dir == (tmp_path / "code").resolve()
     assert deployment.api.stage == "v1"
-    assert deployment.api.usage_plan is None
+    assert deployment.api.usage_plans == ()
     (route,) = deployment.api.routes
     assert (route.resource, route.method, route.function, route.timeout) == ("/mcp", "POST", "F", 29)
     assert route.authorizer is None
@@ -65,7 +65,12 @@ def test_what_a_template_leaves_out_is_what_aws_takes(tmp_path: Path, aws: Local
 
 
 def test_the_projects_own_template_deploys(aws: LocalAws) -> None:
-    overrides = {"ChromaHost": "127.0.0.1", "ChromaPort": "1234", "ThrottleRate": "7", "AuthorizerCacheSeconds": "5"}
+    overrides = {
+        "ChromaHost": "127.0.0.1",
+        "ChromaPort": "1234",
+        "StandardLimits": "7,40,9",
+        "AuthorizerCacheSeconds": "5",
+    }
     deployment = deploy(REPOSITORY / "template.yaml", overrides, aws)
     api = deployment.api
     routes = {(route.method, route.resource): route for route in api.routes}
@@ -77,9 +82,9 @@ def test_the_projects_own_template_deploys(aws: LocalAws) -> None:
     assert authorizer == RequestAuthorizer(
         authorizer.name, authorizer.function, ("method.request.header.Authorization",), ttl=5
     )
-    assert api.usage_plan is not None
-    assert api.usage_plan.throttle == Throttle(rate=7, burst=40)
-    assert isinstance(api.usage_plan.quota, Quota)
+    plans = [(plan.throttle, plan.quota) for plan in api.usage_plans]
+    assert plans[1] == (Throttle(rate=7, burst=40), Quota(limit=9, period="DAY"))
+    assert plans[0] == (Throttle(rate=5, burst=20), Quota(limit=2000, period="DAY"))
     assert api.gateway_responses["UNAUTHORIZED"].status == 401
     connector = deployment.functions[routes["POST", "/mcp"].function]
     assert connector.environment["REMORA_CHROMA_PORT"] == "1234"

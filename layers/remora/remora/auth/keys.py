@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_serializer
 
 from remora.auth.principal import Principal, Scope
 
@@ -23,9 +23,11 @@ KEY_PREFIX: Final = "rmr_"
 _KEY = re.compile(r"rmr_(?P<principal>[a-z0-9-]{1,32})_(?P<secret>[A-Za-z0-9]{32,64})", re.ASCII)
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _SECRET_LENGTH = 43  # 62 ** 43 is just over 2 ** 256
+_KEY_ID_LENGTH = 16
 
-# A document that cannot be read is an error in the log, and must not carry hashes and usage keys there.
-_STORED = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+# A document that cannot be read is an error in the log, and must not carry hashes and usage keys there. Fields that
+# a later version has added are not looked at, and stay as they are when the document is written again.
+_STORED = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
 # RFC 6750, section 2.1: one credential after the scheme. A comma would be another header's value, joined on the way.
 _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.ASCII | re.IGNORECASE)
@@ -33,7 +35,19 @@ _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.ASCII | re.I
 _MOST_CHARACTERS = 8_192
 
 PrincipalId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
-SpaceName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$")]
+
+SPACE_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$"
+"""What a Chroma database may be called."""
+
+SpaceName = Annotated[str, StringConstraints(pattern=SPACE_PATTERN)]
+
+TierName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,32}$")]
+"""Name of a usage plan. Which there are, the deployment says; the authorizer need not know."""
+
+DEFAULT_TIER: Final = "standard"
+
+Identity = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,255}$")]
+"""A subject as an outside issuer writes it (`sub`; OpenID Connect Core, section 2: at most 255 characters)."""
 
 
 class Refusal(StrEnum):
@@ -57,12 +71,28 @@ class RefusedError(Exception):
 
 
 class StoredKey(BaseModel):
-    """One key of a principal, as stored: never the key itself."""
+    """One key of a principal, as stored: never the key itself.
+
+    Attributes:
+        sha256: SHA-256 of the key, in hexadecimal.
+        created_at: When it was made; not known of keys that were stored before this was kept.
+        expires_at: From when on it is refused, if ever.
+    """
 
     model_config = _STORED
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+
+    @property
+    def id(self) -> str:
+        """What people and tokens know it by."""
+        return key_id(self.sha256)
+
+    def has_expired(self, now: datetime) -> bool:
+        """Return whether it is refused at a time."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class StoredPrincipal(BaseModel):
@@ -72,9 +102,12 @@ class StoredPrincipal(BaseModel):
         scopes: What it may do.
         space: The Chroma database it works in.
         usage_key: Value of its API Gateway key in the usage plan; API Gateway wants at least 20 characters.
+        usage_key_id: Id of that API Gateway key; empty if the document is older than the field.
+        tier: Name of the usage plan that the usage key is in.
+        name: Who or what it is, in its owner's words.
         disabled: Whether every key of it is refused.
-        keys: Its valid keys; more than one while a rotation overlaps.
-        identities: Who it is to an outside issuer; `*` is everybody who has no entry of their own.
+        identities: Its subjects at an outside issuer; `*` is everybody who has no entry of their own.
+        keys: Its keys; more than one while a rotation overlaps, none if it comes in by an identity only.
     """
 
     model_config = _STORED
@@ -82,9 +115,17 @@ class StoredPrincipal(BaseModel):
     scopes: frozenset[Scope]
     space: SpaceName
     usage_key: str = Field(min_length=20, max_length=128)
+    usage_key_id: str = Field(default="", max_length=64)
+    tier: TierName = DEFAULT_TIER
+    name: str = Field(default="", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
     disabled: bool = False
+    identities: tuple[Identity, ...] = ()
     keys: tuple[StoredKey, ...] = ()
-    identities: tuple[str, ...] = ()
+
+    @field_serializer("scopes")
+    def _sorted(self, scopes: frozenset[Scope]) -> list[str]:
+        # A set has another order in each process; a document that says the same should look the same.
+        return sorted(scopes)
 
 
 class Principals(BaseModel):
@@ -93,6 +134,10 @@ class Principals(BaseModel):
     model_config = _STORED
 
     principals: dict[PrincipalId, StoredPrincipal]
+
+    def to_document(self) -> str:
+        """Return it as it is stored: without what is left at its default, because room is limited there."""
+        return self.model_dump_json(exclude_defaults=True)
 
 
 class Authenticated(BaseModel):
@@ -119,6 +164,15 @@ def generate_key(principal_id: str) -> str:
 def hash_key(key: str) -> str:
     """Return the SHA-256 of a whole key in hexadecimal, as it is stored."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def key_id(sha256: str) -> str:
+    """Return the name that people and tokens know a key by: the start of its stored hash.
+
+    Args:
+        sha256: The stored hash of the key, in hexadecimal.
+    """
+    return sha256[:_KEY_ID_LENGTH]
 
 
 def bearer_token(authorization: str | None) -> str:
@@ -165,7 +219,7 @@ def authenticate(key: str, principals: Principals, now: datetime | None = None) 
     if stored.disabled:
         raise RefusedError(Refusal.DISABLED)
     moment = now or datetime.now(UTC)
-    if all(match.expires_at is not None and match.expires_at <= moment for match in matches):
+    if all(match.has_expired(moment) for match in matches):
         raise RefusedError(Refusal.EXPIRED)
     return Authenticated(
         principal=Principal(id=principal_id, scopes=stored.scopes, space=stored.space),

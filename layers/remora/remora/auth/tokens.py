@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from remora.auth.keys import Authenticated, PrincipalId, Principals, Refusal, RefusedError
+from remora.auth.keys import key_id as key_id
 from remora.auth.principal import Principal, Scope
 
 ALGORITHM: Final = "EdDSA"
@@ -38,7 +39,6 @@ GRANTABLE: Final = frozenset({Scope.READ, Scope.WRITE})
 
 _LEEWAY_SECONDS = 5
 _SECRET_MINIMUM = 43  # characters of at least 6 bits each make up 256 bits
-_KEY_ID_LENGTH = 16
 _CLAIMS = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope")
 
 
@@ -130,15 +130,6 @@ class _Claims(BaseModel):
     jti: str
     iat: int
     exp: int
-
-
-def key_id(sha256: str) -> str:
-    """Return the name that tokens know a key by: the start of its stored hash.
-
-    Args:
-        sha256: The stored hash of the key, in hexadecimal.
-    """
-    return sha256[:_KEY_ID_LENGTH]
 
 
 def sign(token: AccessToken, key: SigningKey, issuer: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from remora import __version__
-from remora.cli import dev, memory
+from remora.cli import dev, key, memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"remora {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     dev.add_command(commands)
+    key.add_command(commands)
     memory.add_command(commands)
     parsed = parser.parse_args(arguments)
     status: int = parsed.run(parsed)

@@ -3,7 +3,8 @@
 import logging
 import secrets
 import threading
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,9 +13,10 @@ from urllib.parse import parse_qs
 import boto3
 from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 from werkzeug.serving import make_server
 
-from remora.local.deployment import REGION
+from remora.local.deployment import ACCOUNT_ID, REGION
 from remora.local.objects import ObjectTable
 from remora.local.s3 import S3, Environ, StartResponse
 
@@ -59,6 +61,8 @@ class LocalAws:
         self.objects = ObjectTable(data_dir / "objects.sqlite3" if data_dir is not None else None)
         self.s3 = S3(self.objects)
         self._others = DomainDispatcherApplication(create_backend_app)
+        self._changed: dict[str, list[Callable[[], None]]] = defaultdict(list)
+        self._changing: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="aws", daemon=True)
         self._thread.start()
@@ -68,6 +72,15 @@ class LocalAws:
         )
         # No proxy that the environment may name: the server is on this machine.
         self._config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1}, proxies={})
+
+    def on_change(self, service: str, tell: Callable[[], None]) -> None:
+        """Have somebody told of each request that may have changed something, before it is answered.
+
+        Args:
+            service: Whose requests, as signatures name it: `secretsmanager` or `apigateway`.
+            tell: Called by one request at a time.
+        """
+        self._changed[service].append(tell)
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point an AWS SDK at this server and nowhere else."""
@@ -119,7 +132,16 @@ class LocalAws:
             return [_REFUSAL]
         if service == "s3":
             return self.s3(environ, start_response)
-        answer: Iterable[bytes] = self._others(environ, start_response)
+        if service not in ("secretsmanager", "apigateway") or _only_reads(environ):
+            answer: Iterable[bytes] = self._others(environ, start_response)
+            return answer
+        # One at a time: moto compares and changes in two steps, between which another thread may run.
+        with self._changing[service]:
+            answer = list(self._others(environ, start_response))
+            if service == "secretsmanager":
+                _note_current_versions()
+            for tell in self._changed[service]:
+                tell()
         return answer
 
     def __enter__(self) -> Self:
@@ -129,6 +151,23 @@ class LocalAws:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _only_reads(environ: Environ) -> bool:
+    _, dot, operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+    if dot:
+        return bool(operation.startswith(("Get", "List", "Describe", "BatchGet")))
+    return bool(environ["REQUEST_METHOD"] == "GET")
+
+
+def _note_current_versions() -> None:
+    """Have a secret's value be that of its version AWSCURRENT: moto forgets it when that label is moved by itself."""
+    for secret in secretsmanager_backends[ACCOUNT_ID][REGION].secrets.values():
+        if not isinstance(secret, FakeSecret):
+            continue
+        for version, content in secret.versions.items():
+            if "AWSCURRENT" in content["version_stages"]:
+                secret.set_default_version_id(version)
 
 
 def _signer(environ: Environ) -> tuple[str, str]:

@@ -65,7 +65,7 @@ class LocalPrincipal(BaseModel):
                     f"{path} cannot be read. Remove it to have a new key made; your data stays."
                 ) from None
         principal = cls(key=generate_key(PRINCIPAL_ID), usage_key=secrets.token_urlsafe(32))
-        _write_private(path, principal.model_dump_json())
+        write_private(path, principal.model_dump_json())
         return principal
 
     def stored(self) -> Principals:
@@ -115,7 +115,7 @@ def held(data_dir: Path) -> Iterator[None]:
 def published(data_dir: Path, connection: Connection) -> Iterator[None]:
     """Keep `connection.json` in the data directory for as long as the connection can be used."""
     withdraw(data_dir)
-    _write_private(data_dir / "connection.json", connection.model_dump_json(indent=2) + "\n")
+    write_private(data_dir / "connection.json", connection.model_dump_json(indent=2) + "\n")
     try:
         yield
     finally:
@@ -127,8 +127,12 @@ def withdraw(data_dir: Path) -> None:
     (data_dir / "connection.json").unlink(missing_ok=True)
 
 
-def _write_private(path: Path, content: str) -> None:
-    """Write a file in one step, readable by its owner only."""
+def write_private(path: Path, content: str) -> None:
+    """Write a file in one step, readable by its owner only.
+
+    Raises:
+        OSError: It cannot be written; what was there before stays.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

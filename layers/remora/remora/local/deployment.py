@@ -174,7 +174,7 @@ class RestApi:
         authorizers: By name.
         gateway_responses: By type, such as `UNAUTHORIZED`.
         stage_variables: Of the stage.
-        usage_plan: The plan that holds the stage, if any.
+        usage_plans: The plans that hold the stage.
         method_throttles: Stage settings, by `(resource, method)`; `("/*", "*")` is the default of the stage.
     """
 
@@ -186,7 +186,7 @@ class RestApi:
     authorizers: Mapping[str, RequestAuthorizer]
     gateway_responses: Mapping[str, GatewayResponse]
     stage_variables: Mapping[str, str]
-    usage_plan: UsagePlan | None
+    usage_plans: tuple[UsagePlan, ...]
     method_throttles: Mapping[tuple[str, str], Throttle]
 
 

@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remora.local import proxy
@@ -46,6 +46,19 @@ MAX_BODY = 10 * 1024 * 1024
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key, and the usage plan that it is in.
+
+    Attributes:
+        id: Its id.
+        plan: Id of the plan.
+    """
+
+    id: str
+    plan: str
+
+
 class Gateway:
     """Serves one REST API over ASGI."""
 
@@ -53,7 +66,7 @@ class Gateway:
         self,
         api: RestApi,
         functions: Mapping[str, Function],
-        find_api_key: Callable[[str], Awaitable[str | None]],
+        find_api_key: Callable[[str], Awaitable[ApiKey | None]],
         edge: Edge | None = None,
     ) -> None:
         """Prepare to serve.
@@ -61,7 +74,7 @@ class Gateway:
         Args:
             api: The API.
             functions: By name.
-            find_api_key: Returns the id of the key in the usage plan that has this value, or None.
+            find_api_key: Returns the key that has this value and is in a usage plan, or None.
             edge: The distribution in front of the API, if any.
         """
         self._api = api
@@ -74,7 +87,7 @@ class Gateway:
             name: Authorizer(definition, functions[definition.function])
             for name, definition in api.authorizers.items()
         }
-        self._meter = UsageMeter(api.usage_plan) if api.usage_plan else None
+        self._meters = {plan.id: UsageMeter(plan) for plan in api.usage_plans}
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,11 +165,11 @@ class Gateway:
                 return context, answer
             context = replace(context, authorization=answer)
         if route.api_key_required:
-            api_key_id = await self._api_key_id(request, context.authorization)
-            if api_key_id is None or self._meter is None:
+            api_key = await self._api_key(request, context.authorization)
+            if api_key is None:
                 return context, INVALID_API_KEY
-            context = replace(context, api_key_id=api_key_id)
-            refusal = self._meter.admit(api_key_id)
+            context = replace(context, api_key_id=api_key.id)
+            refusal = self._meters[api_key.plan].admit(api_key.id)
             if refusal is not None:
                 return context, refusal
         if not self._admit(route):
@@ -167,7 +180,7 @@ class Gateway:
         path = request.path.removeprefix("/")
         return f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{self._api.id}/{self._api.stage}/{request.method}/{path}"
 
-    async def _api_key_id(self, request: Request, authorization: Authorization | None) -> str | None:
+    async def _api_key(self, request: Request, authorization: Authorization | None) -> ApiKey | None:
         if self._api.api_key_source == "HEADER":
             value = request.header("x-api-key")
         else:

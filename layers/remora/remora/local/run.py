@@ -24,8 +24,9 @@ from remora.local.connection import Connection, LocalPrincipal, held, published,
 from remora.local.deployment import Deployment, RestApi
 from remora.local.edge import Edge
 from remora.local.functions import Function
-from remora.local.gateway import Gateway
-from remora.local.template import deploy, parameter_defaults
+from remora.local.gateway import ApiKey, Gateway
+from remora.local.principals import admit, reachable
+from remora.local.template import STACK_NAME, deploy, parameter_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         )
         watching = asyncio.create_task(chroma.watch())
         stack.push_async_callback(_cancelled, watching)
-        key_id = await asyncio.to_thread(_admit, principal, deployment, aws)
+        if _knows_principals(deployment):
+            await asyncio.to_thread(admit, principal, aws, STACK_NAME, options.data_dir)
         await asyncio.to_thread(_expire, deployment, aws)
 
         environment = aws.environment()
@@ -105,7 +107,7 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         notifying = frozenset(bucket.name for bucket in deployment.buckets if bucket.notifies)
         aws.s3.notify(notifying, asynchronous.receivers, asynchronous.wake)
 
-        keys = _ApiKeys(aws, deployment.api, {principal.usage_key: key_id} if key_id else {})
+        keys = _ApiKeys(aws, deployment.api)
         edge = await Edge.of(deployment.edge) if deployment.edge is not None else None
         gateway = Gateway(deployment.api, functions, keys.find, edge)
         stage_url = f"{root_url}/{deployment.api.stage}"
@@ -137,6 +139,7 @@ async def run(options: Options, report: Callable[[str], None], ready: Callable[[
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stack.push_async_callback(_stopped, server, serving)
         await server.listening.wait()
+        stack.enter_context(reachable(options.data_dir, aws, STACK_NAME))
         stack.enter_context(published(options.data_dir, connection))
         reloading = asyncio.create_task(_reload(functions))
         stack.push_async_callback(_cancelled, reloading)
@@ -166,22 +169,35 @@ class _Server(uvicorn.Server):
 
 
 class _ApiKeys:
-    """The keys of the usage plan, in the local API Gateway."""
+    """The keys of the usage plans, in the local API Gateway; read again when something there has changed."""
 
-    def __init__(self, aws: LocalAws, api: RestApi, known: dict[str, str]) -> None:
+    def __init__(self, aws: LocalAws, api: RestApi) -> None:
         self._client = aws.apigateway
-        self._plan = api.usage_plan
-        self._known = known
+        self._plans = tuple(plan.id for plan in api.usage_plans)
+        self._known: dict[str, ApiKey] = {}
+        self._changes = 0
+        self._changes_known = -1
+        aws.on_change("apigateway", self._note_change)
 
-    async def find(self, value: str) -> str | None:
-        """Return the id of the key that has this value, or None."""
-        if value not in self._known and self._plan is not None:
-            self._known = await asyncio.to_thread(self._read, self._plan.id)
+    async def find(self, value: str) -> ApiKey | None:
+        """Return the key that has this value and is in a plan, or None."""
+        if self._changes_known != self._changes:
+            changes = self._changes
+            self._known = await asyncio.to_thread(self._read)
+            self._changes_known = changes
         return self._known.get(value)
 
-    def _read(self, plan: str) -> dict[str, str]:
-        keys = self._client.get_usage_plan_keys(usagePlanId=plan)["items"]
-        return {self._client.get_api_key(apiKey=key["id"], includeValue=True)["value"]: key["id"] for key in keys}
+    def _note_change(self) -> None:
+        self._changes += 1
+
+    def _read(self) -> dict[str, ApiKey]:
+        values = {key["id"]: key["value"] for key in self._client.get_api_keys(includeValues=True)["items"]}
+        return {
+            values[key["id"]]: ApiKey(id=key["id"], plan=plan)
+            for plan in self._plans
+            for key in self._client.get_usage_plan_keys(usagePlanId=plan)["items"]
+            if key["id"] in values
+        }
 
 
 _LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
@@ -206,22 +222,8 @@ def _parameters(options: Options, chroma: ChromaServer, root_url: str) -> dict[s
     return {name: value for name, value in known.items() if name in defaults} | dict(options.parameters)
 
 
-def _admit(principal: LocalPrincipal, deployment: Deployment, aws: LocalAws) -> str | None:
-    """Store the local principal where the authorizer looks, and its usage key in the plan; return that key's id."""
-    secrets = {
-        function.environment[_PRINCIPALS_VARIABLE]
-        for function in deployment.functions.values()
-        if _PRINCIPALS_VARIABLE in function.environment
-    }
-    for secret in secrets:
-        aws.secretsmanager.put_secret_value(SecretId=secret, SecretString=principal.stored().model_dump_json())
-    plan = deployment.api.usage_plan
-    if plan is None:
-        return None
-    client = aws.apigateway
-    key_id = client.create_api_key(name="local", value=principal.usage_key, enabled=True)["id"]
-    client.create_usage_plan_key(usagePlanId=plan.id, keyId=key_id, keyType="API_KEY")
-    return key_id
+def _knows_principals(deployment: Deployment) -> bool:
+    return any(_PRINCIPALS_VARIABLE in function.environment for function in deployment.functions.values())
 
 
 def _expire(deployment: Deployment, aws: LocalAws) -> None:

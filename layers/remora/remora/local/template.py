@@ -64,7 +64,7 @@ _READ = {
     _FUNCTION: ("Handler", "Timeout", "MemorySize", "Environment"),
     _REST_API: ("Body", "ApiKeySourceType", "BinaryMediaTypes"),
     _STAGE: ("StageName", "Variables", "MethodSettings"),
-    _USAGE_PLAN: ("UsagePlanName", "Throttle", "Quota"),
+    _USAGE_PLAN: ("Throttle", "Quota"),
     _BUCKET: ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration"),
     _RULE: ("EventPattern", "ScheduleExpression", "State", "Targets"),
     _EVENT_INVOKE_CONFIG: ("FunctionName", "MaximumRetryAttempts", "DestinationConfig"),
@@ -198,7 +198,8 @@ def _resolve(
         each function as its property `Arn`, and the name of each bucket as its property `Name`.
     """
     reduced: dict[str, _Document] = {_ROLE_NAME: _ROLE}
-    secrets: dict[str, str] = {}
+    # By logical id: secrets by their ARNs, usage plans by their ids.
+    created: dict[str, str] = {}
     outputs: _Document = {}
     kinds: dict[str, tuple[str, str]] = {}
     nested = {name for name, resource in template["Resources"].items() if resource["Type"] == _NESTED_STACK}
@@ -213,13 +214,18 @@ def _resolve(
         if kind in _DATA_RESOURCES:
             reduced[name] = {"Type": kind, "Properties": properties, **condition}
         if kind == _SECRET:
-            secrets[name] = _create_secret(name, properties, aws)
+            created[name] = _create_secret(name, properties, aws)
+        elif kind == _USAGE_PLAN:
+            # Its keys are attached to it there, as in AWS; its limits are the local gateway's.
+            created[name] = aws.apigateway.create_usage_plan(name=name)["id"]
         if kind not in _READ:
             continue
         wanted = {key: properties[key] for key in _READ[kind] if key in properties}
         if kind == _FUNCTION:
             reduced[name] = {"Type": kind, "Properties": _function_stand_in(name), **condition}
             wanted["Arn"] = {"Fn::GetAtt": [name, "Arn"]}
+        elif kind == _USAGE_PLAN:
+            wanted["Id"] = {"Ref": name}
         elif kind == _REST_API:
             reduced[name] = {"Type": kind, "Properties": {"Name": name}, **condition}
             wanted["Id"] = {"Ref": name}
@@ -230,9 +236,9 @@ def _resolve(
         outputs[key] = {"Value": {"Fn::ToJsonString": _without_outputs_of(nested, wanted)}, **condition}
     stack: _Document = {
         **{section: template[section] for section in ("Mappings", "Conditions") if section in template},
-        # moto's CloudFormation does not know secrets. `Ref` reads a parameter as it reads a resource, so each
-        # secret that was created above takes part as a parameter that holds its ARN.
-        "Parameters": template.get("Parameters", {}) | {name: {"Type": "String"} for name in secrets},
+        # moto's CloudFormation does not know secrets and usage plans. `Ref` reads a parameter as it reads a resource,
+        # so each that was created above takes part as a parameter that holds what `Ref` would give.
+        "Parameters": template.get("Parameters", {}) | {name: {"Type": "String"} for name in created},
         "Resources": reduced,
         "Outputs": outputs,
     }
@@ -242,23 +248,29 @@ def _resolve(
             f"{path} cannot be deployed locally: what the functions and the API are told refers to "
             f"{', '.join(missing)}, which the template lacks or which has no local counterpart."
         )
+    # Its own outputs too, for whoever asks the stack; those that tell of what does not exist here, do not.
+    for key, output in template.get("Outputs", {}).items():
+        if {name for name in _references(output["Value"]) if "::" not in name} <= known:
+            outputs[key] = {part: output[part] for part in ("Value", "Condition") if part in output}
     client = aws.cloudformation
     try:
         client.create_stack(
             StackName=STACK_NAME,
             TemplateBody=json.dumps(stack),
             Parameters=[
-                {"ParameterKey": key, "ParameterValue": value} for key, value in {**parameters, **secrets}.items()
+                {"ParameterKey": key, "ParameterValue": value} for key, value in {**parameters, **created}.items()
             ],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-        created = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        stack_there = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     except ClientError as error:
         raise InvalidArgumentError(
             f"{path} cannot be deployed locally: {error.response['Error']['Message']}"
         ) from None
     resolved: dict[str, dict[str, _Document]] = {kind: {} for kind in _READ}
-    for output in created.get("Outputs", []):
+    for output in stack_there.get("Outputs", []):
+        if output["OutputKey"] not in kinds:
+            continue
         kind, name = kinds[output["OutputKey"]]
         resolved[kind][name] = _without_nulls(json.loads(output["OutputValue"]))
     return resolved
@@ -442,7 +454,7 @@ def _rest_api(path: Path, documents: Mapping[str, Mapping[str, _Document]], aws:
             for kind, response in body.get("x-amazon-apigateway-gateway-responses", {}).items()
         },
         stage_variables=stage.get("Variables", {}),
-        usage_plan=_usage_plan(path, list(documents[_USAGE_PLAN].values()), aws),
+        usage_plans=tuple(_usage_plan(plan) for plan in documents[_USAGE_PLAN].values()),
         method_throttles={
             (_unescaped(setting["ResourcePath"]), setting["HttpMethod"]): Throttle(
                 rate=float(setting["ThrottlingRateLimit"]), burst=int(setting["ThrottlingBurstLimit"])
@@ -510,17 +522,10 @@ def _function_name(path: Path, uri: str) -> str:
     return found[1]
 
 
-def _usage_plan(path: Path, plans: list[_Document], aws: LocalAws) -> UsagePlan | None:
-    """Create the plan in the local API Gateway, where keys are attached to it as in AWS."""
-    if not plans:
-        return None
-    if len(plans) > 1:
-        raise InvalidArgumentError(f"{path} has {len(plans)} usage plans; the local gateway knows one.")
-    (plan,) = plans
+def _usage_plan(plan: _Document) -> UsagePlan:
     throttle, quota = plan.get("Throttle"), plan.get("Quota")
-    created = aws.apigateway.create_usage_plan(name=plan.get("UsagePlanName", "local"))
     return UsagePlan(
-        id=created["id"],
+        id=plan["Id"],
         throttle=Throttle(float(throttle["RateLimit"]), int(throttle["BurstLimit"])) if throttle else None,
         quota=Quota(int(quota["Limit"]), quota["Period"]) if quota else None,
     )
