@@ -98,7 +98,7 @@ def test_a_change_whose_answer_was_lost_is_not_made_twice(deployment: Deployment
         return 0 if attempts == 1 else None
 
     events = deployment.secretsmanager.meta.events
-    events.register("needs-retry.secrets-manager.UpdateSecretVersionStage", retry_once)
+    events.register("needs-retry.secrets-manager.UpdateSecretVersionStage", retry_once)  # type: ignore[arg-type]
     made: list[int] = []
 
     def change(principals: Principals) -> Principals:
