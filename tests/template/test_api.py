@@ -106,6 +106,13 @@ def test_there_is_a_usage_plan_for_each_tier_and_no_other() -> None:
     assert {output["Value"]["Ref"] for name, output in outputs.items() if name.endswith("UsagePlanId")} == plans
 
 
+def test_the_stack_says_what_keeping_principals_takes() -> None:
+    outputs = {name: output["Value"] for name, output in deployed().document["Outputs"].items()}
+    assert outputs["PrincipalsSecretArn"] == {"Ref": "PrincipalsSecret"}
+    assert outputs["AuthorizerCacheSeconds"] == {"Ref": "AuthorizerCacheSeconds"}
+    assert outputs["PrincipalsCacheSeconds"] == {"Ref": "PrincipalsCacheSeconds"}
+
+
 def test_no_usage_key_is_made_by_the_template() -> None:
     # Each principal has its own; one that everybody shares would be a hole in the limits.
     assert deployed().of_type("AWS::ApiGateway::ApiKey") == {}

@@ -81,6 +81,15 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
         ("OutsideSpaceClaim", "https://memory.example.com/space", True),
         ("OutsideSpaceClaim", "two words", False),
         ("OutsidePrincipalClaim", "", False),
+        ("StandardLimits", "20,40,20000", True),
+        ("LightLimits", "1,1,1", True),
+        ("HeavyLimits", "10000,5000,999999999", True),
+        ("HeavyLimits", "10001,5000,1", False),
+        ("HeavyLimits", "10000,5001,1", False),
+        ("StandardLimits", "0,40,20000", False),
+        ("StandardLimits", "20,40", False),
+        ("StandardLimits", "20, 40, 20000", False),
+        ("StandardLimits", "20,40,20000,5", False),
     ],
 )
 def test_a_pattern_accepts_what_it_should(name: str, value: str, accepted: bool) -> None:
