@@ -30,7 +30,8 @@ from remora.auth.outside.keys import (
 from remora.auth.outside.tokens import MAXIMUM_LENGTH, issuer_of
 from remora.auth.principal import Principal, Scope
 from remora.config import AuthorizerSettings
-from remora.errors import RemoraError, UnavailableError
+from remora.errors import UnavailableError
+from remora.oauth import fetching
 from remora.oauth.fetching import fetch_json
 from tests.support.issuer import (
     Answer,
@@ -807,19 +808,23 @@ def test_keys_are_not_fetched_from_where_they_cannot_be(issuer: Issuer, address:
     assert "/keys" not in issuer.asked
 
 
-def test_an_issuer_elsewhere_cannot_point_to_this_machine(issuer: Issuer) -> None:
-    """The discovery document comes from outside, as a real issuer's would, and names an address here."""
-    outside_url = "https://issuer.example"
+def test_an_issuer_elsewhere_cannot_point_to_this_machine(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = "https://issuer.example"
+    discovery = {"issuer": elsewhere, "jwks_uri": f"{issuer.url}/keys"}
 
-    def fetch(url: str) -> bytes:
-        if url == f"{outside_url}/.well-known/openid-configuration":
-            return json.dumps({"issuer": outside_url, "jwks_uri": f"{issuer.url}/keys"}).encode()
-        return fetch_json(url)  # what `OutsideIssuer` does for an https issuer
+    def fetch(url: str, **limits: Any) -> bytes:
+        # Only what would come over the network from elsewhere is made up.
+        return json.dumps(discovery).encode() if url.startswith(elsewhere) else fetch_json(url, **limits)
 
-    keys = IssuerKeys(outside_url, fetch, Clock())
-    with pytest.raises(RemoraError):
-        keys.find(SIGNING_KEY.id, "RS256")
+    monkeypatch.setattr(fetching, "fetch_json", fetch)
+    token = issuer.token(iss=elsewhere)
+    outside = OutsideIssuer(settings(issuer, outside_issuer=elsewhere), clock=Clock())
+    with pytest.raises(UnavailableError):
+        outside.authenticate(token, PRINCIPALS)
     assert issuer.asked == []
+    # The same is good where the issuer is on this machine.
+    discovery["issuer"] = issuer.url
+    assert trusting(issuer).authenticate(issuer.token(), PRINCIPALS).principal == ALICE
 
 
 @pytest.mark.parametrize(
@@ -849,11 +854,14 @@ def test_a_key_that_cannot_be_used_is_left_out_and_others_still_work(issuer: Iss
     assert outside.authenticate(issuer.token(OTHER_KEY), PRINCIPALS).principal == ALICE
 
 
-@pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
-def test_a_short_rsa_key_is_left_out(issuer: Issuer) -> None:
-    short = rsa_key("short", 1024)
-    issuer.published.append(short.jwk())
-    assert refused(trusting(issuer), issuer.token(short)) is Refusal.UNKNOWN
+@pytest.mark.parametrize("bits", [1024, 2047, 8193, 16_384])
+def test_an_rsa_key_that_is_too_short_or_too_long_is_left_out(issuer: Issuer, bits: int) -> None:
+    modulus = (1 << bits) - 1
+    encoded = encode(modulus.to_bytes((bits + 7) // 8, "big"))
+    issuer.published.append(SIGNING_KEY.jwk(kid="odd", n=encoded))
+    keys = IssuerKeys(issuer.url, partial(fetch_json, local=True, maximum_bytes=MAXIMUM_BYTES), Clock())
+    assert keys.find("odd", "RS256") is None
+    assert keys.find(SIGNING_KEY.id, "RS256") is not None
 
 
 def test_more_keys_than_an_issuer_can_have_are_garbage(issuer: Issuer) -> None:
