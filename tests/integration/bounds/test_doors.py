@@ -84,7 +84,7 @@ def test_a_writer_who_may_not_read_is_shown_nothing_that_was_stored(door: Door) 
     door.content("chroma_create_collection", collection_name="diary")
     door.content("chroma_add_documents", collection_name="diary", ids=["a"], documents=["The alarm code is 4711."])
     writer = door.as_(scopes="write")
-    near = {"content": "The alarm code of the shed is 0000."}
+    near = {"content": "The alarm code of the shed is 4711!"}
     for answered in (
         writer.tool("memory_store", **near),
         writer.tool("memory_store", content="The alarm code of the shed is 4711."),
@@ -97,7 +97,7 @@ def test_a_writer_who_may_not_read_is_shown_nothing_that_was_stored(door: Door) 
         writer.tool("chroma_upsert_documents", collection_name="diary", ids=["a"], documents=["x"]),
     ):
         assert "4711" not in json.dumps(answered)
-    assert "4711" in json.dumps(door.tool("memory_store", content="The alarm code of the shed is 12."))
+    assert "4711" in json.dumps(door.tool("memory_store", content="The alarm code of the shed is: 4711."))
     assert "4711" in json.dumps(door.tool("memory_delete", tags=["shed"]))
 
 
