@@ -7,14 +7,11 @@ from aws_lambda_powertools import Logger
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from remora.auth.principal import Principal
+from remora.auth.principal import SPACE_HEADER, Principal
 from remora.auth.principal import Scope as AccessScope
 from remora.chroma.deadline import Deadline
 from remora.chroma.names import check_name
 from remora.errors import PermissionDeniedError
-
-SPACE_HEADER = "Remora-Space"
-"""Names the space to work in. One's own may be named by anyone, another one by principals with the scope `admin`."""
 
 logger = Logger(child=True)
 

@@ -317,6 +317,10 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of a principal; refuse one without, or for a space that the principal may not name."""
         respond: ASGIApp = self._manager.handle_request
+        # Routes go by the decoded path, and what was allowed is the path as it was sent.
+        if scope["aws.event"]["path"] != scope["path"]:
+            await refusal(404, "There is nothing at this address.")(scope, receive, send)
+            return
         try:
             principal_of(scope)
         except NoPrincipalError:

@@ -63,6 +63,28 @@ def test_it_is_not_cached(kind: str) -> None:
     assert header(kind, "Cache-Control") == "no-store"
 
 
+@pytest.mark.parametrize("kind", sorted(RESPONSES))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Security-Policy", "default-src; frame-ancestors; sandbox"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+    ],
+)
+def test_it_has_the_security_headers_of_a_strict_site(kind: str, name: str, value: str) -> None:
+    assert header(kind, name) == value
+
+
+def test_no_static_value_holds_a_quote_within_its_quotes() -> None:
+    """How API Gateway reads one is not documented."""
+    for kind, response in RESPONSES.items():
+        for name, value in response["responseParameters"].items():
+            assert "'" not in value[1:-1], (kind, name)
+
+
 @pytest.mark.parametrize("kind", sorted(DEFAULT_STATUS))
 def test_the_body_is_a_json_rpc_error(kind: str) -> None:
     # The gateway substitutes `$context` variables and runs no VTL; `messageString` comes with its quotes.

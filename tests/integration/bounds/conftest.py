@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from remora.auth.principal import SPACE_HEADER
 from tests.support.chroma_server import ChromaServer
 from tests.support.lambda_event import HANDSHAKE, MODERN, Context, event
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 BUCKET = "bounds"
 REVISIONS = ("2024-11-05", HANDSHAKE, MODERN)
-SPACE_HEADER = "Remora-Space"
 
 Answer = dict[str, Any]
 

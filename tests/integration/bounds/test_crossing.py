@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from remora.memory.index.layout import PASSAGES, SEGMENTS
 from tests.integration.bounds.conftest import BUCKET, REVISIONS, Door
 
 _CHECK_BYTES = 6
@@ -167,8 +168,9 @@ def test_the_index_of_ones_own_memory_is_no_collection_either(door: Door, victim
     door.content("memory_store", content="Something to index.")
     listed = door.content("chroma_list_collections", limit=100)["collections"]
     assert listed == []
-    for name in ("remora-memories", "remora_memories", "remora-memory", "remora_memory"):
-        assert door.tool("chroma_get_documents", collection_name=name)["isError"]
+    for name in (PASSAGES, SEGMENTS):
+        assert "reserved" in door.refusal("chroma_get_documents", collection_name=name)
+        assert "reserved" in door.refusal("chroma_delete_collection", collection_name=name)
 
 
 @pytest.mark.parametrize("suffix", ["-alice", ".alice", "_2", "2"])

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from connector.api import add_api
 from remora.auth.keys import StoredPrincipal
-from tests.integration.bounds.conftest import REVISIONS, SPACE_HEADER, Door
+from remora.auth.principal import SPACE_HEADER
+from tests.integration.bounds.conftest import REVISIONS, Door
 
 REQUESTS: list[tuple[str, dict[str, Any]]] = [
     (

@@ -207,6 +207,24 @@ def test_each_command_needs_its_scope(
     assert "needs the scope" in capsys.readouterr().err
 
 
+def test_an_admin_names_the_space_to_work_in(deployment: LocalDeployment, capsys: pytest.CaptureFixture[str]) -> None:
+    own = deployment.gateway.space
+    store(deployment, "First.", "Second.")
+    deployment.gateway.space = f"{own}-of-an-admin"
+
+    assert main(["memory", "status"]) == DONE
+    assert "no memories" in (said := capsys.readouterr().out).lower() or " 0 " in said
+    assert main(["memory", "export", "-", "--space", own]) == DONE
+    assert check_file(capsys.readouterr().out.encode().splitlines()).memories == 2
+    assert main(["memory", "rebuild", "--fresh", "--space", own]) == DONE
+
+    deployment.gateway.scopes = {Scope.READ, Scope.WRITE}
+    capsys.readouterr()
+    assert main(["memory", "status", "--space", own]) == FAILED
+    assert "takes the scope 'admin'" in capsys.readouterr().err
+    assert main(["memory", "status", "--space", deployment.gateway.space]) == DONE
+
+
 def test_the_status_counts_memories_and_never_shows_the_key(
     deployment: LocalDeployment, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,12 @@ def test_the_key_is_not_sent_unencrypted_over_a_network(capsys: pytest.CaptureFi
     assert "Use https" in said
 
 
+def test_what_is_no_name_of_a_space_is_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a/b", "alice\r\nX-Api-Key: x", ""):
+        said = complaint(capsys, "status", "--url", "http://127.0.0.1:1/mcp", "--key", KEY, "--space", name)
+        assert "3 to 512 characters" in said
+
+
 def test_a_damaged_connection_is_said_without_its_content(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / ".remora").mkdir()
     (tmp_path / ".remora" / "connection.json").write_text(f'{{"url": 1, "key": "{KEY}"')

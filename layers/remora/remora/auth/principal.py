@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
+
+SPACE_HEADER: Final = "Remora-Space"
+"""Names the space to work in. One's own may be named by anyone, another one by principals with the scope `admin`."""
 
 
 class Scope(StrEnum):

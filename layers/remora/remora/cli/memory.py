@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -61,6 +61,7 @@ def _action(
     parser = actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parser.add_argument("--url", help="URL of the deployment, as clients use it (default: REMORA_URL)")
     parser.add_argument("--key", help="bearer key (default: REMORA_KEY, which other users of the machine cannot see)")
+    parser.add_argument("--space", help="space to work in (default: the key's own; another takes the scope admin)")
     parser.add_argument(
         "--data",
         type=Path,
@@ -76,7 +77,7 @@ def _run(action: Callable[[argparse.Namespace, "RemoteTransfer"], int], argument
     try:
         from remora.transfer.remote import RemoteTransfer
 
-        return action(arguments, RemoteTransfer(_deployment(arguments)))
+        return action(arguments, RemoteTransfer(replace(_deployment(arguments), space=arguments.space)))
     except RemoraError as error:
         _complain(str(error))
         return FAILED

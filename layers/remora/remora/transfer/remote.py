@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from remora import __version__
+from remora.auth.principal import SPACE_HEADER
+from remora.chroma.names import check_name
 from remora.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, RemoraError, UnavailableError
 from remora.transfer.models import CollectionReport, ImportReport, RebuildProgress
 
@@ -42,10 +44,12 @@ class Deployment:
     Attributes:
         url: The URL of its stage or of its MCP endpoint.
         key: A bearer key; never shown.
+        space: The space to work in, which takes the scope `admin` where it is not the key's own; None for that one.
     """
 
     url: str
     key: str = field(repr=False)
+    space: str | None = None
 
     @property
     def api(self) -> str:
@@ -57,7 +61,7 @@ class Deployment:
 
 
 class RemoteTransfer:
-    """Moves memories out of the space of a key and into it, over HTTP.
+    """Moves memories out of a space and into it, over HTTP.
 
     What the network or the gateway lets fail is tried again with growing pauses, or as long as it asks to wait; every
     operation may be repeated.
@@ -67,7 +71,8 @@ class RemoteTransfer:
         """Prepare; nothing is sent yet.
 
         Raises:
-            InvalidArgumentError: The URL cannot be used, or would show the key to others on the way.
+            InvalidArgumentError: The URL cannot be used, or would show the key to others on the way; or the space is
+                no name of one.
         """
         parts = urlsplit(deployment.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -80,6 +85,8 @@ class RemoteTransfer:
             "User-Agent": f"remora/{__version__}",
             "Accept": "application/json, application/jsonl, application/problem+json",
         }
+        if deployment.space is not None:
+            self._headers[SPACE_HEADER] = check_name(deployment.space, "space")
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             retries=urllib3.Retry(
