@@ -15,7 +15,7 @@ OAUTH = (
     {("/authorize", method) for method in ("GET", "POST")}
     | {(path, method) for path in ("/token", "/register", "/revoke") for method in ("POST", "OPTIONS")}
     | {(DOCUMENTS, method) for method in ("GET", "OPTIONS")}
-    | {(f"{path}/.well-known/{{document}}", "GET") for path in MCP}
+    | {(f"{path}/.well-known/{{document}}", method) for path in MCP for method in ("GET", "OPTIONS")}
 )
 OPEN = {(path, "OPTIONS") for path in (*MCP, REST)} | {("/health", "GET")} | OAUTH
 
