@@ -1,7 +1,6 @@
 """The authorization server's routes: reads a request, calls `remora.oauth`, and answers with JSON or a page."""
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel
@@ -12,32 +11,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from oauth.browser import BrowserCookie, BrowserSafety
+from oauth.account import AccountRoutes
+from oauth.browser import BrowserCookie, BrowserSafety, SessionCookie
 from oauth.edge import ThroughTheEdge
-from oauth.pages import decision_page, form_target, problem_page, rejected_page, sign_in_page
+from oauth.layout import Layout
+from oauth.pages import decision_page, sign_in_page
+from oauth.reading import BadRequestError, read_body, read_form
+from oauth.steps import FOREIGN_FORM, RETRY_SECONDS, take
 from remora.auth.edge import Edge
 from remora.errors import InvalidArgumentError, UnavailableError
-from remora.oauth.forms import FormError
 from remora.oauth.metadata import authorization_server_metadata, openid_metadata, protected_resource_metadata
 from remora.oauth.protocol import Answer
 from remora.oauth.redirects import InvalidRedirectUriError
-from remora.oauth.service import AuthorizationService, KeyRefusedError, RejectedRequestError
+from remora.oauth.service import NOT_COVERED, AuthorizationService, Page
+from remora.oauth.sessions import KeyRefusedError
 from remora.oauth.settings import OAuthSettings
-from remora.oauth.site import AUTHORIZE, JWKS, REGISTER, REVOKE, TOKEN, Site
+from remora.oauth.site import ACCOUNT, AUTHORIZE, JWKS, REGISTER, REVOKE, SIGN_IN, TOKEN, Site
 from remora.oauth.throttling import ThrottledError, network
 
 logger = Logger(child=True)
 
-_MAXIMUM_BODY = 64 * 1024
-_MAXIMUM_FIELDS = 100
-_RETRY_SECONDS = "5"
 _DOCUMENT_CACHING = "public, max-age=300"
-
-Pairs = list[tuple[str, str]]
-
-
-class BadRequestError(Exception):
-    """A request cannot be read."""
 
 
 class AuthorizationServer:
@@ -52,7 +46,8 @@ class AuthorizationServer:
         self._service = service
         self._edge = Edge(settings.origin_secret)
         self._cookie = BrowserCookie(service.site.issuer)
-        self._form_target = form_target(service.site.issuer)
+        self._session = SessionCookie(service.site.issuer)
+        self._layout = Layout(service.site.issuer)
 
     def application(self) -> BrowserSafety:
         """Return the ASGI application."""
@@ -68,6 +63,7 @@ class AuthorizationServer:
             Route(TOKEN, self.token, methods=["POST"]),
             Route(REGISTER, self.register, methods=["POST"]),
             Route(REVOKE, self.revoke, methods=["POST"]),
+            *AccountRoutes(self._service, self._session, self._layout, self._address).routes(),
         ]
         for path, document in documents:
             # Clients insert the resource's path after the well-known one (RFC 9728, section 3.1; RFC 8414, section
@@ -86,7 +82,8 @@ class AuthorizationServer:
                 Exception: self._failed,
             },
         )
-        return BrowserSafety(ThroughTheEdge(application, self._edge), pages=frozenset({AUTHORIZE}))
+        safe = ThroughTheEdge(application, self._edge)
+        return BrowserSafety(safe, pages=frozenset({AUTHORIZE, SIGN_IN, ACCOUNT}))
 
     # ---- Discovery ----
 
@@ -117,13 +114,12 @@ class AuthorizationServer:
     # ---- The person ----
 
     async def show_request(self, request: Request) -> Response:
-        """Show what a client asks for, and ask the person to sign in."""
-        browser = self._cookie.ensure(request)
-        pairs = list(request.query_params.multi_items())
-        response = await self._page(
-            lambda: sign_in_page(
-                self._service.begin(pairs, browser=browser, address=self._address(request)), self._form_target
-            )
+        """Show what a client asks for, and ask the person to sign in, or to decide if they have."""
+        browser, session = self._cookie.ensure(request), self._session.read(request)
+        pairs, address = list(request.query_params.multi_items()), self._address(request)
+        response = await take(
+            self._layout,
+            lambda: self._show(self._service.begin(pairs, session=session, browser=browser, address=address)),
         )
         self._cookie.set(response, browser)
         return response
@@ -132,58 +128,51 @@ class AuthorizationServer:
         """Take the step that the person has chosen on a page."""
         origin = request.headers.get("origin")
         if origin is not None and origin != self._service.site.issuer:
-            return problem_page("This form was sent by another site. Start again from the application.", status=403)
-        fields = dict(await _form(request))
-        browser, address, form = self._cookie.read(request), self._address(request), fields.get("form", "")
-        action = fields.get("action")
-        if action == "sign-in":
-            return await self._page(lambda: self._sign_in(form, fields.get("key", ""), browser, address))
-        if action == "allow":
-            return await self._page(lambda: _redirect(self._service.allow(form, browser=browser, address=address)))
-        if action == "deny":
-            return await self._page(lambda: _redirect(self._service.deny(form, browser=browser, address=address)))
-        return problem_page("Start again from the application.", status=400)
+            return self._layout.problem(FOREIGN_FORM, status=403)
+        fields = dict(await read_form(request))
+        browser, session, address = self._cookie.read(request), self._session.read(request), self._address(request)
+        form, service = fields.get("form", ""), self._service
+        steps: dict[str, Callable[[], Response]] = {
+            "sign-in": lambda: self._sign_in(form, fields.get("key", ""), browser, address),
+            "switch": lambda: self._show(service.switch(form, browser=browser, address=address)),
+            "allow": lambda: _redirect(service.allow(form, session=session, browser=browser, address=address)),
+            "deny": lambda: _redirect(service.deny(form, browser=browser, address=address)),
+        }
+        step = steps.get(fields.get("action", ""))
+        if step is None:
+            return self._layout.problem("Start again from the application.", status=400)
+        return await take(self._layout, step)
+
+    def _show(self, page: Page) -> Response:
+        if page.granted:
+            return decision_page(self._layout, page)
+        return sign_in_page(self._layout, page, problem="" if page.person is None else NOT_COVERED)
 
     def _sign_in(self, form: str, key: str, browser: str, address: str) -> Response:
         try:
-            page = self._service.sign_in(form, key, browser=browser, address=address)
+            page, begun = self._service.sign_in(form, key, browser=browser, address=address)
         except KeyRefusedError as refused:
             again = self._service.reopen(form, browser=browser, address=address)
-            return sign_in_page(again, self._form_target, problem=str(refused), status=403)
-        return decision_page(page, self._form_target)
-
-    async def _page(self, step: Callable[[], Response]) -> Response:
-        try:
-            return await run_in_threadpool(step)
-        except RejectedRequestError as rejected:
-            return rejected_page(rejected)
-        except FormError as error:
-            return problem_page(str(error), status=400)
-        except ThrottledError as error:
-            response: Response = problem_page(str(error), status=429)
-            response.headers["Retry-After"] = str(error.retry_after)
-            return response
-        except UnavailableError as error:
-            logger.error("Consent page failed", exc_info=error)
-            response = problem_page("The server is not available just now. Try again in a moment.", status=503)
-            response.headers["Retry-After"] = _RETRY_SECONDS
-            return response
+            return sign_in_page(self._layout, again, problem=str(refused), status=403)
+        response = decision_page(self._layout, page)
+        self._session.set(response, begun.text)
+        return response
 
     # ---- The client ----
 
     async def token(self, request: Request) -> Response:
         """Redeem a code or a refresh token."""
-        pairs = await _form(request)
+        pairs = await read_form(request)
         return _json(await run_in_threadpool(self._service.token, pairs, request.headers.get("authorization")))
 
     async def revoke(self, request: Request) -> Response:
         """Revoke a token (RFC 7009)."""
-        pairs = await _form(request)
+        pairs = await read_form(request)
         return _json(await run_in_threadpool(self._service.revoke, pairs, request.headers.get("authorization")))
 
     async def register(self, request: Request) -> Response:
         """Register a client (RFC 7591)."""
-        body = await _body(request)
+        body = await read_body(request)
         address = self._address(request)
         try:
             registered = await run_in_threadpool(lambda: self._service.register(body, address=address))
@@ -223,7 +212,7 @@ class AuthorizationServer:
 
     async def _unavailable(self, request: Request, error: Exception) -> Response:
         logger.error("Request failed", exc_info=error)
-        return _error(503, "temporarily_unavailable", "Try again in a moment.", {"Retry-After": _RETRY_SECONDS})
+        return _error(503, "temporarily_unavailable", "Try again in a moment.", {"Retry-After": RETRY_SECONDS})
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         return _error(500, "server_error", "The server failed. The request may be tried again.")
@@ -254,22 +243,3 @@ def _redirect(answer: Answer) -> Response:
 
 def _error(status: int, error: str, description: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": error, "error_description": description}, status_code=status, headers=headers)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAXIMUM_BODY:
-            raise HTTPException(413)
-    return bytes(body)
-
-
-async def _form(request: Request) -> Pairs:
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != "application/x-www-form-urlencoded":
-        raise BadRequestError("The request's content type must be application/x-www-form-urlencoded")
-    try:
-        return parse_qsl((await _body(request)).decode(), keep_blank_values=True, max_num_fields=_MAXIMUM_FIELDS)
-    except ValueError:
-        raise BadRequestError("The request is malformed") from None

@@ -12,7 +12,7 @@ REST = "/api/{proxy+}"
 PROTECTED = {(path, method) for path in (*MCP, REST) for method in ("POST", "GET", "DELETE")}
 DOCUMENTS = "/.well-known/{document+}"
 OAUTH = (
-    {("/authorize", method) for method in ("GET", "POST")}
+    {(path, method) for path in ("/authorize", "/sign-in", "/account") for method in ("GET", "POST")}
     | {(path, method) for path in ("/token", "/register", "/revoke") for method in ("POST", "OPTIONS")}
     | {(DOCUMENTS, method) for method in ("GET", "OPTIONS")}
     | {(f"{path}/.well-known/{{document}}", method) for path in MCP for method in ("GET", "OPTIONS")}

@@ -8,6 +8,7 @@ import pytest
 from remora.config import AuthorizerSettings, ConnectorSettings, EnvironmentModel, IngestSettings, UpkeepSettings
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import SEED
+from remora.oauth.store import BY_PRINCIPAL
 from tests.template.deployed import EVERYTHING, Document, chosen, deployed, source
 
 FUNCTIONS: dict[str, type[EnvironmentModel]] = {
@@ -125,8 +126,10 @@ def test_a_role_has_no_wildcards_except_where_aws_knows_no_resources(role: str) 
         for resource in resources(statement):
             (kind,) = resource
             assert kind in {"Ref", "Fn::GetAtt", "Fn::Sub"}
-            # The objects of one kind, never the whole bucket.
-            assert kind != "Fn::Sub" or re.fullmatch(r"\$\{MemoryBucket\.Arn\}/[a-z]+/\*", resource[kind])
+            # The objects of one kind, never the whole bucket; one index, never all.
+            assert kind != "Fn::Sub" or re.fullmatch(
+                r"\$\{MemoryBucket\.Arn\}/[a-z]+/\*|\$\{OAuthTable\.Arn\}/index/[a-z-]+", resource[kind]
+            )
 
 
 def resources(statement: Document) -> list[Document]:
@@ -202,18 +205,28 @@ def test_secrets_are_read_by_those_who_judge_credentials_and_written_by_nobody(r
     assert {resource["Ref"] for item in found for resource in resources(item)} == secrets
 
 
-def test_the_oauth_function_may_do_nothing_with_its_table_but_read_and_write_items() -> None:
+def test_the_oauth_function_may_read_and_write_items_of_its_table_and_query_the_index_alone() -> None:
     found = [
         item for item in statements("OAuthRole") if any(action.startswith("dynamodb:") for action in actions(item))
     ]
-    assert [item["Resource"] for item in found] == [{"Fn::GetAtt": ["OAuthTable", "Arn"]}]
-    assert actions(found[0]) == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    assert [item["Resource"] for item in found] == [
+        {"Fn::GetAtt": ["OAuthTable", "Arn"]},
+        {"Fn::Sub": f"${{OAuthTable.Arn}}/index/{BY_PRINCIPAL}"},
+    ]
+    assert actions(found[0]) == {f"dynamodb:{name}" for name in ("BatchGetItem", "GetItem", "PutItem", "UpdateItem")}
+    assert actions(found[1]) == {"dynamodb:Query"}
 
 
 def test_items_of_the_oauth_table_expire_by_the_attribute_that_the_store_writes() -> None:
     table = deployed().only("AWS::DynamoDB::Table")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+
+
+def test_the_oauth_tables_one_index_holds_keys_alone() -> None:
+    (index,) = deployed().only("AWS::DynamoDB::Table")["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == BY_PRINCIPAL
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
 def test_the_signing_secret_holds_what_a_key_is_made_of() -> None:

@@ -11,6 +11,7 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import new_signing_secret
 from tests.integration.oauth.deployment import ISSUER, Deployment, Web
+from tests.template.deployed import source
 
 
 @pytest.fixture
@@ -25,11 +26,14 @@ def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient)
 
     def make() -> OAuthSettings:
         name = f"oauth-{uuid.uuid4()}"
+        # The template's table, so that what works here works there.
+        table = source()["Resources"]["OAuthTable"]["Properties"]
         dynamodb.create_table(
             TableName=name,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
+            KeySchema=table["KeySchema"],
+            AttributeDefinitions=table["AttributeDefinitions"],
+            GlobalSecondaryIndexes=table["GlobalSecondaryIndexes"],
+            BillingMode=table["BillingMode"],
         )
         secretsmanager.create_secret(Name=f"{name}-principals", SecretString='{"principals": {}}')
         secretsmanager.create_secret(Name=f"{name}-signing", SecretString=new_signing_secret())

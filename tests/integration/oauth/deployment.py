@@ -165,6 +165,11 @@ class Deployment:
 
     # ---- Steps ----
 
+    @property
+    def session(self) -> str | None:
+        """The browser's session."""
+        return self.browser.cookies.get(session_cookie(self.issuer))
+
     def open_page(self, parameters: Mapping[str, str]) -> Response:
         """Open the authorization endpoint in the browser."""
         return self.browser.get("/authorize", params=dict(parameters))
@@ -173,8 +178,14 @@ class Deployment:
         """Press a button on a page."""
         return self.browser.post("/authorize", data={"form": form_of(page), "action": action, **fields})
 
+    def sign_out(self) -> None:
+        """Forget the session, as a browser does."""
+        self.browser.cookies.delete(session_cookie(self.issuer))
+
     def consent(self, parameters: Mapping[str, str], *, key: str | None = None) -> Response:
         """Sign in and allow, and return the redirect."""
+        if self.session:
+            self.sign_out()
         page = self.open_page(parameters)
         assert page.status_code == 200, page.text
         decision = self.step(page, "sign-in", key=key or self.key)
@@ -211,6 +222,11 @@ class Deployment:
         assert answer.status_code == 200, answer.text
         tokens: dict[str, Any] = answer.json()
         return tokens
+
+
+def session_cookie(issuer: str) -> str:
+    """Return the name of the session's cookie."""
+    return ("__Host-" if issuer.startswith("https:") else "") + "remora-session"
 
 
 def form_of(page: Response) -> str:

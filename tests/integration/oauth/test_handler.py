@@ -70,6 +70,14 @@ def handle(environment: OAuthSettings) -> Handle:
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
+def cookies_of(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the cookies that an answer sets."""
+    headers = {name.lower(): [value] for name, value in answer.get("headers", {}).items()}
+    headers |= {name.lower(): values for name, values in answer.get("multiValueHeaders", {}).items()}
+    pairs = (value.split(";")[0].partition("=") for value in headers.get("set-cookie", []))
+    return {name: value for name, _, value in pairs}
+
+
 @pytest.mark.parametrize("encode", [False, True])
 def test_a_whole_flow_goes_through_the_handler_and_leaves_a_trail(
     caplog: pytest.LogCaptureFixture,
@@ -100,17 +108,21 @@ def test_a_whole_flow_goes_through_the_handler_and_leaves_a_trail(
     }
     page = handle("GET", "/authorize", query=query)
     assert page["statusCode"] == 200
-    cookie = {name.lower(): value for name, value in page["headers"].items()}["set-cookie"].split(";")[0]
+    cookies: dict[str, str] = {}
     for fields in (
         {"action": "sign-in", "key": generate_key("alice")},
         {"action": "sign-in", "key": key},
         {"action": "allow"},
     ):
+        cookies |= cookies_of(page)
         hidden = HIDDEN_FORM.search(page["body"])
         assert hidden is not None
         body = urlencode({"form": hidden[1], **fields})
+        cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
         page = handle("POST", "/authorize", body=body, headers=FORM | {"Cookie": cookie}, encode=encode)
     assert page["statusCode"] == 303
+    account = handle("GET", "/account", headers={"Cookie": cookie})
+    assert account["statusCode"] == 200
     location = page["headers"]["location"]
     assert "state=a+b%26c%3Dd%2520e" in location
     parameters = {
@@ -129,7 +141,8 @@ def test_a_whole_flow_goes_through_the_handler_and_leaves_a_trail(
     assert trail["Key refused"]["source_network"] == "192.0.2.1"
     assert trail["Connection opened"]["principal_id"] == "alice"
     assert trail["Connection opened"]["client_id"] == client_id
-    for secret in (key, parameters["code"], tokens["access_token"], tokens["refresh_token"]):
+    session = cookies["__Host-remora-session"]
+    for secret in (key, session, parameters["code"], tokens["access_token"], tokens["refresh_token"]):
         assert secret not in str(trail)
 
 

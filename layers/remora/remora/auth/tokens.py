@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from remora.auth.keys import Authenticated, PrincipalId, Principals, Refusal, RefusedError
+from remora.auth.keys import Authenticated, PrincipalId, Principals, Refusal, RefusedError, StoredPrincipal
 from remora.auth.keys import key_id as key_id
 from remora.auth.principal import Principal, Scope
 
@@ -157,11 +157,15 @@ def sign(token: AccessToken, key: SigningKey, issuer: str) -> str:
     return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers={"kid": key.id, "typ": TOKEN_TYPE})
 
 
-def key_name(text: str) -> str:
+def key_name(text: str, token_type: str = TOKEN_TYPE) -> str:
     """Return the id of the key that a token claims to be signed with, so that it can be fetched.
 
+    Args:
+        text: The token as presented.
+        token_type: What its `typ` must be: a token of one kind is never taken for another.
+
     Raises:
-        RefusedError: The text is no access token, or names another algorithm.
+        RefusedError: The text is no token of that type, or names another algorithm.
     """
     try:
         header = jwt.get_unverified_header(text)
@@ -169,8 +173,8 @@ def key_name(text: str) -> str:
         raise RefusedError(Refusal.MALFORMED) from None
     # RFC 8725, sections 3.1 and 3.11: the algorithm and the type are ours to decide, not the token's.
     if header.get("alg") != ALGORITHM or str(header.get("typ")).lower() not in {
-        TOKEN_TYPE,
-        f"application/{TOKEN_TYPE}",
+        token_type,
+        f"application/{token_type}",
     }:
         raise RefusedError(Refusal.MALFORMED)
     name = header.get("kid")
@@ -228,6 +232,32 @@ def verify(text: str, keys: Mapping[str, Ed25519PublicKey], issuer: str, *, expi
     )
 
 
+def key_holder(principal_id: str, key: str, principals: Principals, now: datetime | None = None) -> StoredPrincipal:
+    """Return the principal that once signed in with a key, if that key is still good.
+
+    Args:
+        principal_id: Who signed in.
+        key: The key that they signed in with, as `key_id()` names it.
+        principals: Everyone who may come in.
+        now: The time to judge expiry by; the current time unless given.
+
+    Raises:
+        RefusedError: The principal or the key is gone.
+    """
+    stored = principals.principals.get(principal_id)
+    if stored is None:
+        raise RefusedError(Refusal.UNKNOWN)
+    if stored.disabled:
+        raise RefusedError(Refusal.DISABLED)
+    held = [candidate for candidate in stored.keys if key_id(candidate.sha256) == key]
+    if not held:
+        raise RefusedError(Refusal.UNKNOWN)
+    moment = now or datetime.now(UTC)
+    if all(candidate.expires_at is not None and candidate.expires_at <= moment for candidate in held):
+        raise RefusedError(Refusal.EXPIRED)
+    return stored
+
+
 def still_allowed(
     principal_id: str,
     key: str,
@@ -252,17 +282,9 @@ def still_allowed(
     Raises:
         RefusedError: The principal or the key is gone, or the space is another one now.
     """
-    stored = principals.principals.get(principal_id)
-    if stored is None or stored.space != space:
+    stored = key_holder(principal_id, key, principals, now)
+    if stored.space != space:
         raise RefusedError(Refusal.UNKNOWN)
-    if stored.disabled:
-        raise RefusedError(Refusal.DISABLED)
-    held = [candidate for candidate in stored.keys if key_id(candidate.sha256) == key]
-    if not held:
-        raise RefusedError(Refusal.UNKNOWN)
-    moment = now or datetime.now(UTC)
-    if all(candidate.expires_at is not None and candidate.expires_at <= moment for candidate in held):
-        raise RefusedError(Refusal.EXPIRED)
     allowed = scopes & stored.scopes & GRANTABLE
     if not allowed:
         raise RefusedError(Refusal.UNKNOWN)

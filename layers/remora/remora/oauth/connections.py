@@ -33,6 +33,9 @@ class Consent(BaseModel):
         space: The space that they saw.
         scopes: What they granted.
         resources: The resources that tokens may be for.
+        client_name: What the client called itself then; empty if it did not.
+        client_host: The host that vouched for it; empty if it registered itself.
+        sent_to: Where the person was sent back to, as the page named it.
     """
 
     model_config = _MODEL
@@ -43,6 +46,9 @@ class Consent(BaseModel):
     space: str
     scopes: _Scopes
     resources: tuple[str, ...]
+    client_name: str = ""
+    client_host: str = ""
+    sent_to: str = ""
 
 
 class AuthorizationCode(BaseModel):
@@ -74,6 +80,8 @@ class Connection(BaseModel):
         consent: What was allowed.
         refresh_sha256: Hash of the one refresh token that is good now.
         expires_at: Seconds since the epoch.
+        created_at: When it was opened, in seconds since the epoch; None if that was not kept yet.
+        used_at: When tokens were last issued for it, in seconds since the epoch; None likewise.
         revoked: Whether it has ended.
     """
 
@@ -82,6 +90,8 @@ class Connection(BaseModel):
     consent: Consent
     refresh_sha256: str
     expires_at: int
+    created_at: int | None = None
+    used_at: int | None = None
     revoked: bool = False
 
 

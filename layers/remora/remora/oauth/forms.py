@@ -68,6 +68,10 @@ class ConsentForm(BaseModel):
             }
         )
 
+    def signed_out(self) -> Self:
+        """Return the form of the first step, in which nobody has signed in."""
+        return type(self)(id=self.id, parameters=self.parameters)
+
     @property
     def person(self) -> SignedIn | None:
         """Who has signed in."""

@@ -256,10 +256,13 @@ class CodeGrant(_TokenGrant, AuthorizationCodeGrant):
     def save_token(self, token: _TokenAnswer) -> None:
         """Keep what the answer promises, and use up what it was given for."""
         code = self._code
+        now = time.time()
         connection = Connection(
             consent=self.consent,
             refresh_sha256=self.refresh_token.sha256,
-            expires_at=connection_expiry(time.time()),
+            expires_at=connection_expiry(now),
+            created_at=int(now),
+            used_at=int(now),
         )
         try:
             self.server.store.redeem(code.text, code.stored.connection_id, connection)
@@ -334,13 +337,16 @@ class RefreshGrant(_TokenGrant, RefreshTokenGrant):
     def save_token(self, token: _TokenAnswer) -> None:
         """Keep what the answer promises, and use up what it was given for."""
         credential = self._credential
+        now = time.time()
+        renewed = credential.connection.model_copy(
+            update={
+                "refresh_sha256": self.refresh_token.sha256,
+                "expires_at": connection_expiry(now),
+                "used_at": int(now),
+            }
+        )
         try:
-            self.server.store.rotate(
-                credential.connection_id,
-                old=credential.token.sha256,
-                new=self.refresh_token.sha256,
-                expires_at=connection_expiry(time.time()),
-            )
+            self.server.store.rotate(credential.connection_id, renewed, old=credential.token.sha256)
         except ConflictError:
             raise self._reused(credential) from None
 

@@ -1,10 +1,11 @@
-"""Who may consent: the principals document, looked up by the key that a person signs in with."""
+"""Who may sign in: the principals document, looked up by the key that a person types, or typed before."""
 
 from dataclasses import dataclass
 
-from remora.auth.keys import Principals, Refusal, RefusedError, authenticate, hash_key
+from remora.auth.keys import Principals, authenticate, hash_key
 from remora.auth.principal import Principal, Scope
-from remora.auth.tokens import GRANTABLE, key_id, still_allowed
+from remora.auth.sessions import Session
+from remora.auth.tokens import GRANTABLE, key_holder, key_id, still_allowed
 from remora.aws import Aws, Secret
 from remora.errors import UnavailableError
 
@@ -14,7 +15,7 @@ class SignedIn:
     """A person who has shown their key.
 
     Attributes:
-        principal: Who they are, with the scopes that they may grant.
+        principal: Who they are, with the scopes that they may grant; none if they only administrate.
         key_id: The key, as `remora.auth.tokens.key_id` names it.
     """
 
@@ -38,14 +39,26 @@ class People:
         """Return who holds a key.
 
         Raises:
-            RefusedError: Nobody does, or they may grant nothing.
+            RefusedError: Nobody does.
             UnavailableError: The principals document cannot be read.
         """
         principal = authenticate(key, self._read()).principal
-        scopes = principal.scopes & GRANTABLE
-        if not scopes:
-            raise RefusedError(Refusal.DISABLED)
-        return SignedIn(Principal(principal.id, scopes, principal.space), key_id(hash_key(key)))
+        grantable = Principal(principal.id, principal.scopes & GRANTABLE, principal.space)
+        return SignedIn(grantable, key_id(hash_key(key)))
+
+    def resume(self, session: Session) -> SignedIn:
+        """Return who signed in before, as they are now.
+
+        Args:
+            session: Their session, verified.
+
+        Raises:
+            RefusedError: The principal or the key is gone.
+            UnavailableError: The principals document cannot be read.
+        """
+        stored = key_holder(session.principal_id, session.key_id, self._read())
+        grantable = Principal(session.principal_id, stored.scopes & GRANTABLE, stored.space)
+        return SignedIn(grantable, session.key_id)
 
     def still_allowed(self, principal_id: str, key: str, space: str, scopes: frozenset[Scope]) -> Principal:
         """Return what a principal that once consented may be acted for now.

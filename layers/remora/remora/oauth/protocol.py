@@ -26,6 +26,7 @@ from remora.oauth.parameters import (
     read_parameters,
 )
 from remora.oauth.people import People, SignedIn
+from remora.oauth.redirects import destination
 from remora.oauth.signing import TokenKeys
 from remora.oauth.site import AUTHORIZE, REVOKE, TOKEN, Site
 from remora.oauth.store import Store
@@ -172,6 +173,9 @@ class AuthorizationEndpoint(_Endpoint):
             space=person.principal.space,
             scopes=person.principal.scopes & request.scopes,
             resources=request.resources,
+            client_name=request.client.name,
+            client_host=request.client.host or "",
+            sent_to=destination(request.redirect_uri),
         )
         return self._decide(request, consent)
 

@@ -1,29 +1,29 @@
 """The authorization server as its face sees it: each thing that somebody may ask, as one method."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 from authlib.oauth2 import OAuth2Error
 
-from remora.auth.keys import RefusedError
 from remora.auth.principal import Scope
 from remora.aws import Aws
-from remora.errors import PermissionDeniedError
+from remora.oauth.account import Account
 from remora.oauth.clients import Client
 from remora.oauth.documents import ClientDocuments, Fetch, UnknownDocumentError, bare_client, is_client_url
 from remora.oauth.forms import ConsentForm, FormError, Forms
 from remora.oauth.people import People, SignedIn
 from remora.oauth.protocol import Answer, AuthorizationEndpoint, AuthorizationRequest, TokenEndpoint
 from remora.oauth.registration import Registered, Registrar
+from remora.oauth.sessions import Begun, KeyRefusedError, Sessions
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import TokenKeys
 from remora.oauth.site import Site
 from remora.oauth.store import Store
-from remora.oauth.throttling import DECISION_BY_REQUEST, SIGN_IN_BY_ADDRESS, SIGN_IN_BY_REQUEST, Throttle
+from remora.oauth.throttling import DECISION_BY_REQUEST, SIGN_IN_BY_REQUEST, Throttle
 
-logger = logging.getLogger(__name__)
+NOT_COVERED = "This key may not allow what the application asks for."
+"""Said of a key that is good, but covers none of the scopes that are asked for."""
 
 
 class RejectedRequestError(Exception):
@@ -42,10 +42,6 @@ class RejectedRequestError(Exception):
         self.return_to = return_to
 
 
-class KeyRefusedError(PermissionDeniedError):
-    """The key that somebody signed in with is not good. Says nothing of why, nor of the key."""
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """What a consent page shows.
@@ -54,7 +50,8 @@ class Page:
         request: What is asked for.
         form: The sealed form that goes with the next step.
         person: Who has signed in, or None before.
-        granted: The scopes that the person would grant; none before they have signed in.
+        granted: The scopes that the person would grant. None before they have signed in, and if their key covers
+            nothing of what is asked for: then they need another key to go on.
     """
 
     request: AuthorizationRequest
@@ -65,6 +62,12 @@ class Page:
 
 class AuthorizationService:
     """The authorization server.
+
+    Attributes:
+        site: What the deployment is called.
+        keys: What it signs with.
+        sessions: How people sign in.
+        account: What they see and end once they have.
 
     Args:
         settings: What the environment says.
@@ -82,12 +85,15 @@ class AuthorizationService:
         self._documents = ClientDocuments(self._store, self._throttle, fetch)
         self._people = People(aws, settings.principals_secret, seconds=settings.principals_cache_seconds)
         self._forms = Forms(self.keys)
+        self.sessions = Sessions(self.keys, self._people, self._throttle)
+        self.account = Account(self._store, self._people)
 
-    def begin(self, pairs: Sequence[tuple[str, str]], *, browser: str, address: str) -> Page:
-        """Return the first page of an authorization request.
+    def begin(self, pairs: Sequence[tuple[str, str]], *, session: str, browser: str, address: str) -> Page:
+        """Return the first page of an authorization request: for a person who has signed in, the decision.
 
         Args:
             pairs: Parameters of the query, decoded.
+            session: The person's session; empty if they have none.
             browser: Value of the browser's cookie.
             address: The network that the request comes from.
 
@@ -97,10 +103,11 @@ class AuthorizationService:
             UnavailableError: The table or a secret did not answer.
         """
         request = self._check(pairs, address)
-        return Page(request, self._forms.seal(ConsentForm.begin(request.parameters), browser))
+        form, person = ConsentForm.begin(request.parameters), self.sessions.resume(session)
+        return self._show(request, form, browser) if person is None else self._ask(request, form, person, browser)
 
-    def sign_in(self, form: str, key: str, *, browser: str, address: str) -> Page:
-        """Return the second page, on which the person decides.
+    def sign_in(self, form: str, key: str, *, browser: str, address: str) -> tuple[Page, Begun]:
+        """Return the second page, on which the person decides, and the session that they have now.
 
         Args:
             form: The first page's sealed form.
@@ -117,17 +124,27 @@ class AuthorizationService:
         """
         opened = self._forms.open(form, browser)
         self._throttle.admit(SIGN_IN_BY_REQUEST, opened.id)
-        self._throttle.admit(SIGN_IN_BY_ADDRESS, address)
-        request = self._check(opened.parameters, address)
-        try:
-            person = self._people.sign_in(key.strip())
-        except RefusedError as refused:
-            logger.warning("Key refused", extra={"reason": refused.reason, "source_network": address})
-            raise KeyRefusedError("This key is not valid here.") from refused
-        granted = person.principal.scopes & request.scopes
-        if not granted:
-            raise KeyRefusedError("This key may not allow what the application asks for.")
-        return Page(request, self._forms.seal(opened.signed_in(person), browser), person, granted)
+        begun = self.sessions.begin(key, address=address)
+        page = self._ask(self._check(opened.parameters, address), opened, begun.person, browser)
+        if not page.granted:
+            raise KeyRefusedError(NOT_COVERED)
+        return page, begun
+
+    def switch(self, form: str, *, browser: str, address: str) -> Page:
+        """Return the page on which somebody who has signed in may type another key.
+
+        Args:
+            form: The second page's sealed form.
+            browser: Value of the browser's cookie.
+            address: The network that the request comes from.
+
+        Raises:
+            FormError: The form is no good.
+            RejectedRequestError: The request has become invalid.
+            UnavailableError: The table or a secret did not answer.
+        """
+        opened = self._forms.open(form, browser)
+        return self._show(self._check(opened.parameters, address), opened.signed_out(), browser)
 
     def reopen(self, form: str, *, browser: str, address: str) -> Page:
         """Return the page that a form came from, to show it again.
@@ -145,11 +162,12 @@ class AuthorizationService:
         opened = self._forms.open(form, browser)
         return Page(self._check(opened.parameters, address), form)
 
-    def allow(self, form: str, *, browser: str, address: str) -> Answer:
+    def allow(self, form: str, *, session: str, browser: str, address: str) -> Answer:
         """Return the redirect that tells the client that the person said yes.
 
         Args:
             form: The second page's sealed form.
+            session: The person's session.
             browser: Value of the browser's cookie.
             address: The network that the request comes from.
 
@@ -163,6 +181,13 @@ class AuthorizationService:
         person = opened.person
         if person is None:
             raise FormError("Sign in first.")
+        # Who pressed the button must still be who saw it: a page that was left open outlives signing out.
+        now = self.sessions.resume(session)
+        if now is None or (now.principal.id, now.key_id) != (person.principal.id, person.key_id):
+            raise FormError(
+                "You have signed out, or in with another key, since this page was opened. Start again from the "
+                "application."
+            )
         self._throttle.admit(DECISION_BY_REQUEST, opened.id)
         endpoint = self._authorization_endpoint(address)
         request = _check(endpoint, opened.parameters)
@@ -218,6 +243,14 @@ class AuthorizationService:
             return self._registrar.find(client_id)
 
         return AuthorizationEndpoint(self.site, self._store, find)
+
+    def _show(self, request: AuthorizationRequest, form: ConsentForm, browser: str) -> Page:
+        return Page(request, self._forms.seal(form, browser))
+
+    def _ask(self, request: AuthorizationRequest, form: ConsentForm, person: SignedIn, browser: str) -> Page:
+        granted = person.principal.scopes & request.scopes
+        kept = form.signed_in(person) if granted else form
+        return Page(request, self._forms.seal(kept, browser), person, granted)
 
     def _check(self, pairs: Sequence[tuple[str, str]], address: str) -> AuthorizationRequest:
         return _check(self._authorization_endpoint(address), pairs)

@@ -1,4 +1,4 @@
-"""The keys that access tokens are signed with: two versions of one secret, so that rotation overlaps.
+"""The keys that access tokens and sessions are signed with: two versions of one secret, so that rotation overlaps.
 
 The current version of the secret signs. The one before it still verifies, for as long as Secrets Manager keeps
 it under `AWSPREVIOUS`, which is until the next rotation: rotate no more often than access tokens live, unless the
@@ -13,6 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from remora.auth.sessions import SESSION_TYPE, Session, sign_session, verify_session
 from remora.auth.tokens import AccessToken, SigningKey, key_name, sign, verify
 from remora.aws import Aws, Secret
 from remora.errors import UnavailableError
@@ -25,7 +26,7 @@ _REFETCH_SECONDS = 10
 
 
 class TokenKeys:
-    """Signs access tokens and verifies them.
+    """Signs access tokens and sessions, and verifies them.
 
     Args:
         aws: Where AWS clients come from.
@@ -67,9 +68,6 @@ class TokenKeys:
     def verify(self, text: str, *, expired: bool = False) -> AccessToken:
         """Return what a token says, if it was signed here and is valid now.
 
-        A key that is not in memory may be a new one: the secret is read again, but no oftener than every few
-        seconds, since anybody can name a key that does not exist.
-
         Args:
             text: The token as presented.
             expired: Whether one that has expired is accepted too.
@@ -78,11 +76,35 @@ class TokenKeys:
             RefusedError: It is no valid token of this issuer.
             UnavailableError: The secret cannot be read.
         """
-        name = key_name(text)
+        return verify(text, self._public_keys(key_name(text)), self._issuer, expired=expired)
+
+    def sign_session(self, session: Session) -> str:
+        """Return a session as a JWT, signed with the current key.
+
+        Raises:
+            UnavailableError: The secret cannot be read.
+        """
+        return sign_session(session, self.published()[0], self._issuer)
+
+    def verify_session(self, text: str) -> Session:
+        """Return what a session says, if it was signed here and is valid now.
+
+        Args:
+            text: The session as presented.
+
+        Raises:
+            RefusedError: It is no valid session of this issuer.
+            UnavailableError: The secret cannot be read.
+        """
+        return verify_session(text, self._public_keys(key_name(text, SESSION_TYPE)), self._issuer)
+
+    def _public_keys(self, wanted: str) -> dict[str, Ed25519PublicKey]:
         known = _public(self.published())
-        if name not in known and self._may_refetch():
+        # A key that is not in memory may be a new one: the secret is read again, but no oftener than every few
+        # seconds, since anybody can name a key that does not exist.
+        if wanted not in known and self._may_refetch():
             known = _public(self.published(fresh=True))
-        return verify(text, known, self._issuer, expired=expired)
+        return known
 
     def _may_refetch(self) -> bool:
         with self._lock:

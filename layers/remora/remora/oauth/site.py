@@ -15,6 +15,8 @@ REGISTER: Final = "/register"
 REVOKE: Final = "/revoke"
 # At the root, because some clients append these paths to the host and ignore the metadata (claude-ai-mcp 82).
 
+SIGN_IN: Final = "/sign-in"
+ACCOUNT: Final = "/account"
 JWKS: Final = "/.well-known/jwks.json"
 
 PUBLIC_URL: Final = "publicUrl"
