@@ -1,10 +1,13 @@
 """An authorization server for each test, with a table and secrets of its own."""
 
+import threading
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import boto3
 import pytest
+from moto.dynamodb.models import DynamoDBBackend
 from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -15,9 +18,22 @@ from tests.template.deployed import source
 
 
 @pytest.fixture
-def dynamodb(aws_environment: dict[str, str]) -> DynamoDBClient:
-    """DynamoDB."""
+def dynamodb(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> DynamoDBClient:
+    """DynamoDB, which judges a condition and writes in one step: moto does so only for one caller at a time."""
+    for name in ("update_item", "transact_write_items"):
+        monkeypatch.setattr(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name)))
     return boto3.client("dynamodb")
+
+
+_writing = threading.RLock()
+
+
+def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
+    def wait_and_write(*args: Any, **kwargs: Any) -> Any:
+        with _writing:
+            return write(*args, **kwargs)
+
+    return wait_and_write
 
 
 @pytest.fixture
