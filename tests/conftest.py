@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.aws import aws_environment, moto_url, secretsmanager
+from tests.support.aws import aws_environment, aws_session, moto_url, secretsmanager, shared_secretsmanager
 
-__all__ = ["aws_environment", "model_dir", "moto_url", "secretsmanager"]
+__all__ = ["aws_environment", "aws_session", "model_dir", "moto_url", "secretsmanager", "shared_secretsmanager"]
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -19,6 +19,7 @@ from oauth.pages import decision_page, sign_in_page
 from oauth.reading import BadRequestError, read_body, read_form
 from oauth.steps import FOREIGN_FORM, RETRY_SECONDS, take
 from remora.auth.edge import Edge
+from remora.aws import Aws
 from remora.errors import InvalidArgumentError, UnavailableError
 from remora.oauth.metadata import authorization_server_metadata, openid_metadata, protected_resource_metadata
 from remora.oauth.protocol import Answer
@@ -38,13 +39,13 @@ class AuthorizationServer:
     """The routes.
 
     Args:
-        settings: What the environment says.
         service: What they call.
+        edge: What is in front of them.
     """
 
-    def __init__(self, settings: OAuthSettings, service: AuthorizationService) -> None:
+    def __init__(self, service: AuthorizationService, edge: Edge) -> None:
         self._service = service
-        self._edge = Edge(settings.origin_secret)
+        self._edge = edge
         self._cookie = BrowserCookie(service.site.issuer)
         self._session = SessionCookie(service.site.issuer)
         self._layout = Layout(service.site.issuer)
@@ -218,15 +219,17 @@ class AuthorizationServer:
         return _error(500, "server_error", "The server failed. The request may be tried again.")
 
 
-def create_app(settings: OAuthSettings, site: Site, fetch: Callable[[str], bytes]) -> BrowserSafety:
+def create_app(settings: OAuthSettings, site: Site, aws: Aws, fetch: Callable[[str], bytes]) -> BrowserSafety:
     """Return the authorization server.
 
     Args:
         settings: What the environment says.
         site: What the deployment is called.
+        aws: Where AWS clients come from.
         fetch: Returns the JSON document at a client's URL, or raises `FetchError`.
     """
-    return AuthorizationServer(settings, AuthorizationService(settings, site, fetch)).application()
+    edge = Edge(settings.origin_secret, aws)
+    return AuthorizationServer(AuthorizationService(settings, site, aws, fetch), edge).application()
 
 
 def _document(document: BaseModel) -> Response:

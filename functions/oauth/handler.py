@@ -11,6 +11,7 @@ from mangum import Mangum
 from mangum.types import LambdaContext
 
 from oauth.app import create_app
+from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.site import Site
 
@@ -44,7 +45,7 @@ asyncio.set_event_loop(asyncio.new_event_loop())
 
 @lru_cache(maxsize=1)
 def _application(site: Site) -> Mangum:
-    return Mangum(create_app(_settings, site, _fetch), lifespan="off")
+    return Mangum(create_app(_settings, site, Aws(), _fetch), lifespan="off")
 
 
 @logger.inject_lambda_context(log_event=False)

@@ -35,7 +35,21 @@ def aws_environment(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     return environment
 
 
+@pytest.fixture(scope="session")
+def aws_session() -> boto3.Session:
+    """What clients are made by; making one takes long enough to be shared."""
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+
+
+@pytest.fixture(scope="session")
+def shared_secretsmanager(aws_session: boto3.Session, moto_url: str) -> SecretsManagerClient:
+    """Secrets Manager, one client for all tests."""
+    return aws_session.client("secretsmanager", endpoint_url=moto_url)
+
+
 @pytest.fixture
-def secretsmanager(aws_environment: dict[str, str]) -> SecretsManagerClient:
-    """Secrets Manager."""
-    return boto3.client("secretsmanager")
+def secretsmanager(
+    aws_environment: dict[str, str], shared_secretsmanager: SecretsManagerClient
+) -> SecretsManagerClient:
+    """Secrets Manager, for code under test too."""
+    return shared_secretsmanager

@@ -12,6 +12,7 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 
 from remora.auth.edge import Edge
 from remora.auth.keys import RefusedError, generate_key, hash_key
+from remora.aws import Aws
 from remora.errors import UnavailableError
 from tests.support.lambda_event import Context
 
@@ -38,25 +39,25 @@ def accepts(edge: Edge, headers: dict[str, str]) -> bool:
 
 @pytest.mark.parametrize("headers", [{}, {"x-remora-viewer": VIEWER}, through(""), through("guess"), through("firs")])
 def test_a_call_that_does_not_show_the_secret_came_around(secret: str, headers: dict[str, str]) -> None:
-    assert not accepts(Edge(secret), headers)
+    assert not accepts(Edge(secret, Aws()), headers)
 
 
 def test_the_current_and_the_previous_secret_are_accepted_and_no_older_one(
     secret: str, secretsmanager: SecretsManagerClient
 ) -> None:
-    assert accepts(Edge(secret), through("first"))
+    assert accepts(Edge(secret, Aws()), through("first"))
     secretsmanager.put_secret_value(SecretId=secret, SecretString="second")
-    assert accepts(Edge(secret), through("first"))
-    assert accepts(Edge(secret), through("second"))
+    assert accepts(Edge(secret, Aws()), through("first"))
+    assert accepts(Edge(secret, Aws()), through("second"))
     secretsmanager.put_secret_value(SecretId=secret, SecretString="third")
-    assert not accepts(Edge(secret), through("first"))
-    assert accepts(Edge(secret), through("third"))
+    assert not accepts(Edge(secret, Aws()), through("first"))
+    assert accepts(Edge(secret, Aws()), through("third"))
 
 
 def test_a_new_secret_is_accepted_by_an_environment_that_knows_the_old_one(
     secret: str, secretsmanager: SecretsManagerClient
 ) -> None:
-    edge = Edge(secret)
+    edge = Edge(secret, Aws())
     assert accepts(edge, through("first"))
     secretsmanager.put_secret_value(SecretId=secret, SecretString="second")
     assert accepts(edge, through("second"))
@@ -66,7 +67,7 @@ def test_a_new_secret_is_accepted_by_an_environment_that_knows_the_old_one(
 def test_guessing_does_not_ask_secrets_manager_again_and_again(
     secret: str, secretsmanager: SecretsManagerClient
 ) -> None:
-    edge = Edge(secret)
+    edge = Edge(secret, Aws())
     assert not accepts(edge, through("guess"))
     # If the next guess were looked up, it would be found.
     secretsmanager.put_secret_value(SecretId=secret, SecretString="guess")
@@ -76,17 +77,17 @@ def test_guessing_does_not_ask_secrets_manager_again_and_again(
 @pytest.mark.parametrize("viewer", ["", "not an address", "203.0.113.7, 198.51.100.1"])
 def test_an_address_that_is_none_is_not_repeated(secret: str, viewer: str) -> None:
     headers = through("first", **{"x-remora-viewer": viewer})
-    assert Edge(secret).caller_address(headers, CONNECTION) == CONNECTION
+    assert Edge(secret, Aws()).caller_address(headers, CONNECTION) == CONNECTION
 
 
 def test_without_a_distribution_the_connection_says_who_is_calling() -> None:
-    assert Edge("").caller_address(through("first"), CONNECTION) == CONNECTION
+    assert Edge("", Aws()).caller_address(through("first"), CONNECTION) == CONNECTION
 
 
 @pytest.mark.usefixtures("aws_environment")
 def test_when_the_secret_cannot_be_read_nobody_gets_in() -> None:
     with pytest.raises(UnavailableError):
-        Edge("no-such-secret").caller_address(through("first"), CONNECTION)
+        Edge("no-such-secret", Aws()).caller_address(through("first"), CONNECTION)
 
 
 Authorize = Callable[[dict[str, str]], dict[str, Any]]

@@ -11,18 +11,33 @@ from moto.dynamodb.models import DynamoDBBackend
 from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_secretsmanager import SecretsManagerClient
 
+from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import new_signing_secret
 from tests.integration.oauth.deployment import ISSUER, Deployment, Web
 from tests.template.deployed import source
 
 
+@pytest.fixture(scope="session")
+def shared_dynamodb(aws_session: boto3.Session, moto_url: str) -> DynamoDBClient:
+    """DynamoDB, one client for all tests."""
+    return aws_session.client("dynamodb", endpoint_url=moto_url)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Aws:
+    """The clients of every authorization server here, made by the first that needs them."""
+    return Aws()
+
+
 @pytest.fixture
-def dynamodb(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> DynamoDBClient:
+def dynamodb(
+    aws_environment: dict[str, str], shared_dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+) -> DynamoDBClient:
     """DynamoDB, which judges a condition and writes in one step: moto does so only for one caller at a time."""
     for name in ("update_item", "transact_write_items"):
         monkeypatch.setattr(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name)))
-    return boto3.client("dynamodb")
+    return shared_dynamodb
 
 
 _writing = threading.RLock()
@@ -64,8 +79,10 @@ def new_settings(dynamodb: DynamoDBClient, secretsmanager: SecretsManagerClient)
 
 
 @pytest.fixture
-def deployment(new_settings: Callable[[], OAuthSettings], secretsmanager: SecretsManagerClient) -> Deployment:
+def deployment(
+    new_settings: Callable[[], OAuthSettings], aws: Aws, secretsmanager: SecretsManagerClient
+) -> Deployment:
     """An authorization server whose one principal is alice."""
-    made = Deployment(new_settings(), ISSUER, Web(), secretsmanager)
+    made = Deployment(new_settings(), ISSUER, Web(), aws, secretsmanager)
     made.write_principals()
     return made

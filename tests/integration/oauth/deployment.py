@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from oauth.app import create_app
 from oauth.browser import BrowserSafety
 from remora.auth.keys import generate_key, hash_key
+from remora.aws import Aws
 from remora.oauth.documents import FetchError
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.site import Site
@@ -94,6 +95,7 @@ class Deployment:
         settings: Its settings.
         issuer: Its public URL.
         web: Where it fetches from.
+        aws: Where its AWS clients come from.
         secretsmanager: For changing what it reads.
         key: The key of alice, who may do everything.
     """
@@ -101,11 +103,12 @@ class Deployment:
     settings: OAuthSettings
     issuer: str
     web: Web
+    aws: Aws
     secretsmanager: SecretsManagerClient
     key: str = field(default_factory=lambda: generate_key("alice"))
 
     def __post_init__(self) -> None:
-        self.app: BrowserSafety = create_app(self.settings, Site.of_url(self.issuer), self.web.fetch)
+        self.app: BrowserSafety = create_app(self.settings, Site.of_url(self.issuer), self.aws, self.web.fetch)
         self.browser = self.new_browser()
 
     def new_browser(self) -> TestClient:

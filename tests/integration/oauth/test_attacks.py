@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from remora.auth.keys import Refusal, RefusedError, generate_key
 from remora.auth.principal import Scope
 from remora.auth.tokens import AccessToken, SigningKey, sign
-from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import TokenKeys
 from tests.integration.oauth.deployment import (
@@ -37,13 +36,13 @@ from tests.integration.oauth.deployment import (
 
 def signing_key(deployment: Deployment) -> SigningKey:
     """Return the deployment's own key, which an attacker does not have."""
-    return TokenKeys(Aws(), deployment.settings.signing_secret, ISSUER).published()[0]
+    return TokenKeys(deployment.aws, deployment.settings.signing_secret, ISSUER).published()[0]
 
 
 def refused_by(deployment: Deployment, token: str) -> Refusal:
     """Return why the authorizer would refuse a token."""
     with pytest.raises(RefusedError) as refused:
-        TokenKeys(Aws(), deployment.settings.signing_secret, ISSUER).verify(token)
+        TokenKeys(deployment.aws, deployment.settings.signing_secret, ISSUER).verify(token)
     return refused.value.reason
 
 
@@ -369,7 +368,7 @@ def test_a_token_of_another_deployment_is_refused(
     claims = claims_of(deployment.connect()["access_token"]) | {"iss": "https://other.example"}
     same_key = jwt.encode(claims, key.private, algorithm="EdDSA", headers={"kid": key.id, "typ": "at+jwt"})
     assert refused_by(deployment, same_key) is Refusal.UNKNOWN
-    other = TokenKeys(Aws(), new_settings().signing_secret, ISSUER)
+    other = TokenKeys(deployment.aws, new_settings().signing_secret, ISSUER)
     with pytest.raises(RefusedError):
         other.verify(deployment.connect()["access_token"])
 

@@ -13,6 +13,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from starlette.testclient import TestClient
 
+from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from tests.integration.oauth.deployment import ISSUER, Deployment, Pkce, RegisteredClient, Web, form_of
 
@@ -59,7 +60,7 @@ def made(
 ) -> Deployment:
     """An authorization server that counts nothing, so that it goes on answering."""
     monkeypatch.setattr("remora.oauth.throttling.Throttle.admit", lambda *_: None)
-    deployment = Deployment(new_settings(), ISSUER, Web(), secretsmanager)
+    deployment = Deployment(new_settings(), ISSUER, Web(), Aws(), secretsmanager)
     deployment.write_principals()
     deployment.web.publish("https://client.example/x")
     return deployment

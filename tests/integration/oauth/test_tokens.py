@@ -7,7 +7,6 @@ import pytest
 
 from remora.auth.keys import Principals, RefusedError, generate_key, hash_key
 from remora.auth.tokens import authenticate_token
-from remora.aws import Aws
 from remora.oauth.connections import RefreshToken
 from remora.oauth.signing import TokenKeys, new_signing_secret
 from remora.oauth.store import Store
@@ -16,7 +15,7 @@ from tests.integration.oauth.deployment import CLAUDE_CALLBACK, ISSUER, MCP, Dep
 
 def keys_of(deployment: Deployment) -> TokenKeys:
     """Return the verifying side, as the authorizer has it."""
-    return TokenKeys(Aws(), deployment.settings.signing_secret, ISSUER)
+    return TokenKeys(deployment.aws, deployment.settings.signing_secret, ISSUER)
 
 
 def test_a_code_is_redeemed_for_a_short_lived_access_token_and_a_refresh_token(deployment: Deployment) -> None:
@@ -260,6 +259,6 @@ def test_a_connection_lasts_from_its_last_use(deployment: Deployment) -> None:
     tokens = deployment.refresh(client, deployment.connect(client)["refresh_token"]).json()
     token = RefreshToken.parse(tokens["refresh_token"])
     assert token is not None
-    connection = Store(Aws(), deployment.settings.oauth_table).get_connection(token.connection_id)
+    connection = Store(deployment.aws, deployment.settings.oauth_table).get_connection(token.connection_id)
     assert connection is not None
     assert connection.expires_at - store_time == pytest.approx(60 * 86_400, abs=60)

@@ -30,14 +30,13 @@ class Edge:
     to change a header everywhere.
     """
 
-    def __init__(self, origin_secret: str, aws: Aws | None = None) -> None:
+    def __init__(self, origin_secret: str, aws: Aws) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             origin_secret: Name or ARN of the secret that the distribution shows; empty if there is no distribution.
             aws: Where AWS clients come from.
         """
-        aws = aws or Aws()
         stages = ("AWSCURRENT", "AWSPREVIOUS") if origin_secret else ()
         self._versions = [Secret(aws, origin_secret, seconds=_CACHE_SECONDS, stage=stage) for stage in stages]
         self._next_look = 0.0

@@ -72,12 +72,12 @@ class AuthorizationService:
     Args:
         settings: What the environment says.
         site: What the deployment is called.
+        aws: Where AWS clients come from.
         fetch: Returns the JSON document at a URL that a stranger chose, or raises `FetchError`.
     """
 
-    def __init__(self, settings: OAuthSettings, site: Site, fetch: Fetch) -> None:
+    def __init__(self, settings: OAuthSettings, site: Site, aws: Aws, fetch: Fetch) -> None:
         self.site = site
-        aws = Aws()
         self.keys = TokenKeys(aws, settings.signing_secret, self.site.issuer)
         self._store = Store(aws, settings.oauth_table)
         self._throttle = Throttle(self._store)
