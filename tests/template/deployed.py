@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,8 +22,9 @@ EVERYTHING: Final = {"HasDistribution": True, "HasDomain": True}
 Document = dict[str, Any]
 
 
+@cache
 def source() -> Document:
-    """Return the template as written, with CloudFormation's short forms as mappings."""
+    """Return the template as written, with CloudFormation's short forms as mappings; to be read only."""
     document: Document = yaml_parse(TEMPLATE.read_text())
     return document
 
@@ -106,7 +108,7 @@ class Deployed:
 @cache
 def deployed(**parameters: str) -> Deployed:
     """Transform the template for a deployment with these parameters, and defaults for the rest."""
-    document = source()
+    document = deepcopy(source())  # the translator changes what it is given
     for resource in document["Resources"].values():
         for key in ("CodeUri", "ContentUri"):
             if key in resource.get("Properties", {}):
