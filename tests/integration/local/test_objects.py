@@ -59,28 +59,32 @@ KEYS = st.text(
 ).filter(lambda key: not {".", ".."} & set(key.split("/")) and not key.startswith("/"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(key=KEYS, body=st.binary(max_size=2000))
-def test_an_object_is_the_same_after_a_restart(
-    tmp_path_factory: pytest.TempPathFactory, key: str, body: bytes
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(bodies=st.dictionaries(KEYS, st.binary(max_size=2000), min_size=1, max_size=20))
+def test_objects_are_the_same_after_a_restart(
+    tmp_path_factory: pytest.TempPathFactory, bodies: dict[str, bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("objects")
     with serve(folder) as aws:
-        put = aws.s3_client.put_object(
-            Bucket=BUCKET,
-            Key=key,
-            Body=body,
-            ContentType="text/x-tea",
-            Metadata={"leaf": "green", "under_score": "1"},
-        )
+        put = {
+            key: aws.s3_client.put_object(
+                Bucket=BUCKET,
+                Key=key,
+                Body=body,
+                ContentType="text/x-tea",
+                Metadata={"leaf": "green", "under_score": "1"},
+            )
+            for key, body in bodies.items()
+        }
     with serve(folder) as aws:
-        answer = aws.s3_client.get_object(Bucket=BUCKET, Key=key)
-        assert answer["Body"].read() == body
-        assert (answer["ETag"], answer["VersionId"]) == (put["ETag"], put["VersionId"])
-        assert answer["ContentType"] == "text/x-tea"
-        assert answer["Metadata"] == {"leaf": "green", "under_score": "1"}
-        (found,) = aws.s3_client.list_objects_v2(Bucket=BUCKET)["Contents"]
-        assert (found["Key"], found["Size"]) == (key, len(body))
+        for key, body in bodies.items():
+            answer = aws.s3_client.get_object(Bucket=BUCKET, Key=key)
+            assert answer["Body"].read() == body
+            assert (answer["ETag"], answer["VersionId"]) == (put[key]["ETag"], put[key]["VersionId"])
+            assert answer["ContentType"] == "text/x-tea"
+            assert answer["Metadata"] == {"leaf": "green", "under_score": "1"}
+        listed = aws.s3_client.list_objects_v2(Bucket=BUCKET)["Contents"]
+        assert {found["Key"]: found["Size"] for found in listed} == {key: len(body) for key, body in bodies.items()}
 
 
 def test_every_way_to_change_an_object_is_kept(tmp_path: Path) -> None:
