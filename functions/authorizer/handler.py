@@ -3,7 +3,7 @@
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.data_classes import event_source
 from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event import (
     APIGatewayAuthorizerRequestEvent,
@@ -59,8 +59,11 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
     try:
         admission = credentials.admit(bearer_token(authorization), Site.of_event(event))
     except RefusedError as refused:
-        metrics.add_dimension("reason", refused.reason)
         metrics.add_metric("RefusedCredentials", MetricUnit.Count, 1)
+        by_reason = EphemeralMetrics()
+        by_reason.add_dimension("reason", refused.reason)
+        by_reason.add_metric("RefusedCredentials", MetricUnit.Count, 1)
+        by_reason.flush_metrics()
         logger.warning(
             "Credential refused", reason=refused.reason, source_ip=event.request_context.identity.source_ip
         )

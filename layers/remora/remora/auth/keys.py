@@ -49,11 +49,18 @@ class RefusedError(Exception):
 
 
 class StoredKey(BaseModel):
-    """One key of a principal, as stored: never the key itself."""
+    """One key of a principal, as stored: never the key itself.
+
+    Attributes:
+        sha256: SHA-256 of the key, in hexadecimal.
+        created_at: When it was made; not known of keys that were stored before this was kept.
+        expires_at: From when on it is refused, if ever.
+    """
 
     model_config = _STORED
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 
 

@@ -47,12 +47,15 @@ Contents are in the bodies of objects only: never in keys, metadata, tags or log
 from remora.journal.claims import Claim
 from remora.journal.conversations import Manifest
 from remora.journal.entries import Action, Entry
-from remora.journal.intents import Intent, spaces_with_intents
+from remora.journal.intents import Intent, count_intents
 from remora.journal.journal import Journal
+from remora.journal.layout import ALL_MEMORIES
 from remora.journal.store import JournalStore
+from remora.journal.sweeping import sweep
 from remora.journal.versions import Head, VersionConflictError
 
 __all__ = [
+    "ALL_MEMORIES",
     "Action",
     "Claim",
     "Entry",
@@ -62,5 +65,6 @@ __all__ = [
     "JournalStore",
     "Manifest",
     "VersionConflictError",
-    "spaces_with_intents",
+    "count_intents",
+    "sweep",
 ]
