@@ -71,6 +71,8 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
 
     authenticated = admission.authenticated
     metrics.add_metric("AcceptedCredentials", MetricUnit.Count, 1)
+    # An alarm subtracts refusals from Lambda's errors, and can subtract only what there is.
+    metrics.add_metric("RefusedCredentials", MetricUnit.Count, 0)
     arn = event.parsed_arn
     answer = APIGatewayAuthorizerResponse(
         principal_id=authenticated.principal.id,

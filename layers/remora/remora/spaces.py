@@ -139,6 +139,18 @@ class Spaces:
 
         return await take_census(self._chroma, deadline=deadline)
 
+    def prepare(self) -> None:
+        """Import now what would be imported at first use, the AWS client's package included."""
+        import boto3  # noqa: F401
+
+        import remora.journal
+        import remora.memory.service
+        import remora.transfer.service  # noqa: F401
+
+    def renew(self) -> None:
+        """Let go of the client of S3; the next use makes another."""
+        self.__dict__.pop("_files", None)
+
     @property
     def files(self) -> FileStore:
         """The memory's bucket."""
