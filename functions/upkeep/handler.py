@@ -4,6 +4,7 @@ It also receives the record of each invocation of the ingest function that Lambd
 """
 
 import asyncio
+import warnings
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -21,6 +22,8 @@ from remora.upkeep import Upkeep, UpkeepReport
 
 logger = Logger()
 metrics = Metrics()
+# Of a job that is gone there is nothing to count, and that is not worth a warning.
+warnings.filterwarnings("ignore", message="No application metrics to publish")
 # What the package says through Python's own logging becomes structured too.
 copy_config_to_registered_loggers(logger, include={"remora"})
 
