@@ -29,8 +29,8 @@ test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model #
 lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/oauth functions/ingest functions/upkeep layers/dependencies layers/embedding-model scripts tests benchmarks
-	$(BIN)/cfn-lint template.yaml stacks/edge.yaml
+	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/oauth functions/ingest functions/upkeep functions/watch layers/dependencies layers/embedding-model scripts tests benchmarks
+	$(BIN)/cfn-lint template.yaml stacks/*.yaml
 	$(SAM) validate --lint
 	$(SAM) validate --lint --template stacks/edge.yaml
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.data_classes import event_source
 from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event import (
     APIGatewayAuthorizerRequestEvent,
@@ -60,13 +60,18 @@ def handler(event: APIGatewayAuthorizerRequestEvent, context: LambdaContext) -> 
         authorization = sole_authorization(event.get("headers"), event.get("multiValueHeaders"))
         admission = credentials.admit(bearer_token(authorization), Site.of_event(event))
     except RefusedError as refused:
-        metrics.add_dimension("reason", refused.reason)
         metrics.add_metric("RefusedCredentials", MetricUnit.Count, 1)
+        by_reason = EphemeralMetrics()
+        by_reason.add_dimension("reason", refused.reason)
+        by_reason.add_metric("RefusedCredentials", MetricUnit.Count, 1)
+        by_reason.flush_metrics()
         logger.warning("Credential refused", reason=refused.reason, source_ip=address)
         raise Exception("Unauthorized") from None
 
     authenticated = admission.authenticated
     metrics.add_metric("AcceptedCredentials", MetricUnit.Count, 1)
+    # An alarm subtracts refusals from Lambda's errors, and can subtract only what there is.
+    metrics.add_metric("RefusedCredentials", MetricUnit.Count, 0)
     arn = event.parsed_arn
     answer = APIGatewayAuthorizerResponse(
         principal_id=authenticated.principal.id,

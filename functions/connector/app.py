@@ -33,9 +33,9 @@ class Connector:
             ssl=settings.chroma_ssl,
             tenant=settings.chroma_tenant,
         )
-        embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
+        self._embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
         engine = Engine(settings.chroma_engine)
-        self._spaces = Spaces(self._chroma, embedder, engine=engine, memory_bucket=settings.memory_bucket)
+        self._spaces = Spaces(self._chroma, self._embedder, engine=engine, memory_bucket=settings.memory_bucket)
         administration = DatabaseAdministration(self._chroma)
         self._mcp = {
             offer.path: McpEndpoint(create_server(offer, self._spaces, administration))
@@ -53,6 +53,17 @@ class Connector:
         """Start what lives as long as the execution environment."""
         for endpoint in self._mcp.values():
             await endpoint.start()
+
+    def prepare(self) -> None:
+        """Load what calls are going to need; nothing is connected."""
+        self._embedder.load()
+        self._spaces.prepare()
+        _ = self._web
+
+    async def renew(self) -> None:
+        """Let go of every connection and client, so that the next call makes new ones."""
+        await self._chroma.aclose()
+        self._spaces.renew()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""

@@ -20,6 +20,7 @@ from mangum.types import LambdaContext
 
 from connector.app import Connector
 from remora.config import ConnectorSettings
+from remora.snapshots import around_snapshot
 
 logger = Logger()
 metrics = Metrics()
@@ -30,6 +31,7 @@ _loop = asyncio.new_event_loop()
 asyncio.set_event_loop(_loop)
 _connector = Connector(ConnectorSettings.from_environment())
 _loop.run_until_complete(_connector.start())
+around_snapshot(_connector.prepare, lambda: _loop.run_until_complete(_connector.renew()))
 # Anything else would leave as base64.
 _TEXT_TYPES = [*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"]
 _application = Mangum(_connector, lifespan="off", text_mime_types=_TEXT_TYPES)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import mcp_types as types
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -277,12 +277,18 @@ def _record(name: str, outcome: str, timings: Timings, principal: Principal) -> 
         "ChromaDuration": chroma * 1000,
         "OtherDuration": max(total - embed - chroma, 0.0) * 1000,
     }
-    # Published by the handler when the invocation ends.
-    metrics.add_dimension("tool", name)
-    metrics.add_dimension("outcome", outcome)
-    metrics.add_metric("ToolCalls", MetricUnit.Count, 1)
+    # Published by the handler when the invocation ends: of all tools together, as percentiles cannot be added up.
     for metric, value in milliseconds.items():
         metrics.add_metric(metric, MetricUnit.Milliseconds, round(value, 3))
+    # By tool only what is asked by tool: each metric is paid for with every combination of its dimensions.
+    by_tool = EphemeralMetrics()
+    by_tool.add_dimension("tool", name)
+    by_tool.add_dimension("outcome", outcome)
+    by_tool.add_metric("ToolCalls", MetricUnit.Count, 1)
+    by_tool.add_metric("Duration", MetricUnit.Milliseconds, round(milliseconds["Duration"], 3))
+    by_tool.flush_metrics()
+    if outcome == "Bug":
+        metrics.add_metric("Bugs", MetricUnit.Count, 1)
     logger.info(
         "Tool call",
         tool=name,

@@ -41,7 +41,7 @@ def test_every_route_is_answered_by_the_function_for_it_as_a_proxy() -> None:
         integration = json.loads(route.integration)
         assert integration["type"] == "aws_proxy"
         function = "OAuthFunction" if (route.path, route.method) in OAUTH else "ConnectorFunction"
-        assert f"${{{function}.Arn}}" in json.dumps(integration["uri"])
+        assert f"${{{function}Aliaslive}}" in json.dumps(integration["uri"])
 
 
 def test_the_one_authorizer_reads_the_authorization_header_alone() -> None:
@@ -50,6 +50,7 @@ def test_the_one_authorizer_reads_the_authorization_header_alone() -> None:
     authorizer = schemes[AUTHORIZER]["x-amazon-apigateway-authorizer"]
     assert authorizer["type"] == "request"
     assert authorizer["identitySource"] == "method.request.header.Authorization"
+    assert {"Ref": "AuthorizerFunctionAliaslive"} in authorizer["authorizerUri"]["Fn::Sub"][1].values()
 
 
 def test_the_authorizers_answer_is_cached_as_long_as_the_parameter_says() -> None:

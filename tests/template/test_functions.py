@@ -5,7 +5,14 @@ import re
 
 import pytest
 
-from remora.config import AuthorizerSettings, ConnectorSettings, EnvironmentModel, IngestSettings, UpkeepSettings
+from remora.config import (
+    AuthorizerSettings,
+    ConnectorSettings,
+    EnvironmentModel,
+    IngestSettings,
+    UpkeepSettings,
+    WatchSettings,
+)
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import SEED
 from remora.oauth.store import BY_PRINCIPAL
@@ -17,8 +24,9 @@ FUNCTIONS: dict[str, type[EnvironmentModel]] = {
     "OAuthFunction": OAuthSettings,
     "IngestFunction": IngestSettings,
     "UpkeepFunction": UpkeepSettings,
+    "WatchFunction": WatchSettings,
 }
-ROLES = ["AuthorizerRole", "ConnectorRole", "IngestRole", "OAuthRole", "UpkeepRole"]
+ROLES = ["AuthorizerRole", "ConnectorRole", "IngestRole", "OAuthRole", "UpkeepRole", "WatchRole"]
 SECRETS = {"PrincipalsSecret", "SigningSecret", "OriginSecret"}
 JOURNAL = ("memories", "claims", "conversations", "pending")
 LONGEST_RUN_SECONDS = 900
@@ -26,8 +34,11 @@ ENVIRONMENT_LIMIT = 4096
 LONGEST_ARN = 640  # a secret's, whose name has 512 characters at most
 GATEWAY_LIMIT_SECONDS = 29
 LAYER_LIMIT = 5
-# X-Ray knows no resources for these; everything else must name its own.
-WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+# X-Ray and EC2 know no resources for these; everything else must name its own.
+TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+WITHOUT_RESOURCES = {*TRACES, "ec2:DescribeSnapshots", "ec2:DescribeVolumes"}
+# What follows from a stack's name, at most.
+LONGEST_NAMESPACE = len("Remora/") + 128
 
 
 def statements(role: str) -> list[Document]:
@@ -52,6 +63,8 @@ def longest(value: str | Document) -> int:
     """Return how long the value of an environment variable can be."""
     if isinstance(value, str):
         return len(value)
+    if "Fn::Sub" in value:
+        return LONGEST_NAMESPACE
     parameter = source()["Parameters"].get(value["Ref"])
     if parameter is None:
         return LONGEST_ARN
@@ -77,7 +90,8 @@ def test_traces_carry_neither_answers_nor_exceptions(function: str) -> None:
 def test_a_function_is_named_in_its_logs_and_metrics(function: str) -> None:
     variables = deployed().environment(function)
     assert variables["POWERTOOLS_SERVICE_NAME"] == function.removesuffix("Function").lower()
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Remora"
+    # Deployments in one account would otherwise count together.
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "Remora/${AWS::StackName}"}
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
@@ -177,14 +191,14 @@ def test_the_connector_may_do_nothing_beyond_logs_traces_and_the_memory_bucket()
     assert {action for action in allowed if not action.startswith("s3:")} == {
         "logs:CreateLogStream",
         "logs:PutLogEvents",
-    } | WITHOUT_RESOURCES
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+    } | TRACES
 
 
 def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:
     runs = [(role, item) for role in ROLES for item in statements(role) if "lambda:InvokeFunction" in actions(item)]
-    assert [(role, item["Resource"]) for role, item in runs] == [
-        ("IngestRole", {"Fn::GetAtt": ["UpkeepFunction", "Arn"]})
-    ]
+    assert [(role, item["Resource"]) for role, item in runs] == [("IngestRole", {"Ref": "UpkeepFunctionAliaslive"})]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +209,7 @@ def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:
         ("ConnectorRole", set()),
         ("IngestRole", set()),
         ("UpkeepRole", set()),
+        ("WatchRole", {"PrincipalsSecret"}),
     ],
 )
 def test_secrets_are_read_by_those_who_judge_credentials_and_written_by_nobody(role: str, secrets: set[str]) -> None:

@@ -34,7 +34,10 @@ def test_the_bucket_is_closed_to_the_public() -> None:
 def test_the_bucket_keeps_versions_and_is_encrypted() -> None:
     assert bucket()["VersioningConfiguration"] == {"Status": "Enabled"}
     (rule,) = bucket()["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    condition, own, default = rule["Fn::If"]
+    assert condition == "HasKey"
+    assert own["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}}
+    assert default["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
 
 
 def test_the_bucket_is_spoken_to_over_tls_alone() -> None:
@@ -87,7 +90,7 @@ def rule_of(function: str) -> Document:
     (rule,) = (
         rule
         for rule in deployed().of_type("AWS::Events::Rule").values()
-        if {"Fn::GetAtt": [function, "Arn"]} in [target["Arn"] for target in rule["Targets"]]
+        if {"Ref": f"{function}Aliaslive"} in [target["Arn"] for target in rule["Targets"]]
     )
     return rule
 
@@ -121,23 +124,62 @@ def test_only_its_rule_may_run_a_function_that_nobody_waits_for(function: str) -
     (permission,) = (
         permission
         for permission in deployed().of_type("AWS::Lambda::Permission").values()
-        if permission["FunctionName"] == {"Ref": function}
+        if permission["FunctionName"] == {"Ref": f"{function}Aliaslive"}
     )
     assert permission["Principal"] == "events.amazonaws.com"
     (rule, _) = permission["SourceArn"]["Fn::GetAtt"]
     assert deployed().resources[rule]["Properties"] == rule_of(function)
 
 
-def test_a_failure_of_ingest_is_retried_twice_and_then_told_to_the_upkeep() -> None:
-    configuration = deployed().only("AWS::Lambda::EventInvokeConfig")
-    assert configuration["FunctionName"] == {"Ref": "IngestFunction"}
+def asynchronous(function: str) -> Document:
+    (configuration,) = (
+        configuration
+        for configuration in deployed().of_type("AWS::Lambda::EventInvokeConfig").values()
+        if configuration["FunctionName"] == {"Ref": function}
+    )
+    return configuration
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("IngestFunction", {"Ref": "UpkeepFunctionAliaslive"}),
+        ("UpkeepFunction", {"Fn::GetAtt": ["DeadLetters", "Arn"]}),
+        ("WatchFunction", {"Fn::GetAtt": ["DeadLetters", "Arn"]}),
+    ],
+)
+def test_an_event_is_tried_three_times_and_then_somebody_is_told(function: str, told: Document) -> None:
+    configuration = asynchronous(function)
+    assert configuration["Qualifier"] == "live"
     assert configuration["MaximumRetryAttempts"] == 2
-    assert configuration["DestinationConfig"] == {
-        "OnFailure": {"Destination": {"Fn::GetAtt": ["UpkeepFunction", "Arn"]}}
+    assert configuration["DestinationConfig"] == {"OnFailure": {"Destination": told}}
+
+
+def test_every_function_that_nobody_waits_for_says_what_becomes_of_its_failures() -> None:
+    called = {
+        target["Arn"]["Ref"].removesuffix("Aliaslive")
+        for rule in deployed().of_type("AWS::Events::Rule").values()
+        for target in rule["Targets"]
     }
+    assert called == {"IngestFunction", "UpkeepFunction", "WatchFunction"}
+    assert len(deployed().of_type("AWS::Lambda::EventInvokeConfig")) == len(called)
+
+
+def test_dead_letters_are_kept_for_two_weeks_and_encrypted() -> None:
+    queue = deployed().only("AWS::SQS::Queue")
+    assert queue["MessageRetentionPeriod"] == 14 * 86_400
+    assert queue["KmsMasterKeyId"] == {"Fn::If": ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", {"Ref": "AWS::NoValue"}, True]}
+
+
+@pytest.mark.parametrize("prefix", ["backups/", "upkeep/"])
+def test_what_the_upkeep_writes_expires(prefix: str) -> None:
+    (rule,) = (rule for rule in lifecycle() if rule.get("Prefix") == prefix)
+    assert rule["ExpirationInDays"] == ({"Ref": "BackupDays"} if prefix == "backups/" else 7)
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 1
 
 
 def test_the_retries_of_a_job_end_while_its_file_is_still_there() -> None:
-    seconds = deployed().only("AWS::Lambda::EventInvokeConfig")["MaximumEventAgeInSeconds"]
+    seconds = asynchronous("IngestFunction")["MaximumEventAgeInSeconds"]
     (rule,) = (rule for rule in lifecycle() if rule.get("Prefix") == "uploads/")
     assert seconds < rule["ExpirationInDays"] * 86_400

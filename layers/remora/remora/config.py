@@ -16,6 +16,8 @@ from pydantic import (
     field_validator,
 )
 
+from remora.periods import BackupPeriod
+
 _PREFIX = "REMORA_"
 
 # https on the usual port, as it will be fetched; http for this machine alone, for a local run.
@@ -108,7 +110,25 @@ class IngestSettings(MemorySettings):
 
 
 class UpkeepSettings(MemorySettings):
-    """The settings of the upkeep function."""
+    """The settings of the upkeep function.
+
+    Attributes:
+        backups: How often each space is written to S3 as an export file.
+    """
+
+    backups: BackupPeriod = BackupPeriod.OFF
+
+
+class WatchSettings(EnvironmentModel):
+    """The settings of the watch function.
+
+    Attributes:
+        principals_secret: Name or ARN of the secret that holds the principals.
+        chroma_volume: Id of the EBS volume that holds Chroma's data; empty if that is not on a volume of this stack.
+    """
+
+    principals_secret: str = Field(min_length=1)
+    chroma_volume: str = Field(default="", pattern=r"^(vol-[0-9a-f]+)?$")
 
 
 class AuthorizerSettings(EnvironmentModel):

@@ -15,12 +15,14 @@ from remora.config import MemorySettings
 from remora.embedding import Embedder, MiniLM
 
 if TYPE_CHECKING:
+    from remora.chroma.census import Census
     from remora.chroma.deadline import Deadline
     from remora.ingest.service import IngestionService
     from remora.jobs.files import FileStore
     from remora.jobs.jobs import Jobs
     from remora.memory.index import MemoryIndex
     from remora.memory.service import MemoryService
+    from remora.transfer.backups import Backups
     from remora.transfer.service import TransferService
     from remora.transfer.vectors import KnownVectors
 
@@ -41,6 +43,7 @@ class Spaces:
             engine: What kind of Chroma answers.
             memory_bucket: The S3 bucket of the journal and of jobs.
         """
+        self._chroma = chroma
         self._embedder = embedder
         self._memory_bucket = memory_bucket
 
@@ -106,11 +109,52 @@ class Spaces:
 
         return Jobs(self._files, space)
 
-    async def with_unfinished_writes(self, *, deadline: Deadline) -> list[str]:
-        """Return the spaces whose journals hold intents."""
-        from remora.journal import spaces_with_intents
+    async def names(self, *, deadline: Deadline) -> list[str]:
+        """Return the spaces whose journals hold memories."""
+        from remora.journal import ALL_MEMORIES
 
-        return await spaces_with_intents(self._files, deadline=deadline)
+        return await self._files.folders(ALL_MEMORIES, deadline=deadline)
+
+    async def unfinished_writes(self, *, deadline: Deadline) -> dict[str, int]:
+        """Return the spaces whose journals hold intents, and how many."""
+        from remora.journal import count_intents
+
+        return await count_intents(self._files, deadline=deadline)
+
+    async def sweep(self, space: str, *, deadline: Deadline) -> int:
+        """Remove what purges have left of a space's memories; return of how many."""
+        from remora.journal import Journal, sweep
+
+        return await sweep(Journal(self._files, space), deadline=deadline)
+
+    def backups(self, space: str, by: str) -> Backups:
+        """Return what writes a space's memory to S3, in the name of the principal `by`."""
+        from remora.transfer.backups import Backups
+
+        return Backups(self._files, self.transfer(space, by), space)
+
+    async def census(self, *, deadline: Deadline) -> Census:
+        """Return how much Chroma holds."""
+        from remora.chroma.census import take_census
+
+        return await take_census(self._chroma, deadline=deadline)
+
+    def prepare(self) -> None:
+        """Import now what would be imported at first use, the AWS client's package included."""
+        import boto3  # noqa: F401
+
+        import remora.journal
+        import remora.memory.service
+        import remora.transfer.service  # noqa: F401
+
+    def renew(self) -> None:
+        """Let go of the client of S3; the next use makes another."""
+        self.__dict__.pop("_files", None)
+
+    @property
+    def files(self) -> FileStore:
+        """The memory's bucket."""
+        return self._files
 
     def transfer(self, space: str, by: str) -> TransferService:
         """Return what exports, imports and rebuilds the memory of a space, in the name of the principal `by`."""

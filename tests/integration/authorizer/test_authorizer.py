@@ -170,8 +170,8 @@ def refused_for(authorize: Authorize, authorization: str | None, capsys: pytest.
     printed = "".join(capsys.readouterr())
     if authorization is not None:
         assert authorization.split()[-1] not in printed
-    (counted,) = [blob for line in printed.splitlines() if "RefusedCredentials" in (blob := json.loads(line))]
-    assert counted["RefusedCredentials"] == [1.0]
-    reason = counted["reason"]
+    counted = [blob for line in printed.splitlines() if "RefusedCredentials" in (blob := json.loads(line))]
+    assert [blob["RefusedCredentials"] for blob in counted] == [[1.0], [1.0]]
+    (reason,) = (blob["reason"] for blob in counted if "reason" in blob)
     assert isinstance(reason, str)
     return reason

@@ -47,13 +47,15 @@ Contents are in the bodies of objects only: never in keys, metadata, tags or log
 from remora.journal.claims import Claim
 from remora.journal.conversations import Manifest
 from remora.journal.entries import Action, Entry
-from remora.journal.intents import Intent, spaces_with_intents
+from remora.journal.intents import Intent, count_intents
 from remora.journal.journal import Journal
-from remora.journal.layout import is_memory_id
+from remora.journal.layout import ALL_MEMORIES, is_memory_id
 from remora.journal.store import JournalStore
+from remora.journal.sweeping import sweep
 from remora.journal.versions import Head, VersionConflictError
 
 __all__ = [
+    "ALL_MEMORIES",
     "Action",
     "Claim",
     "Entry",
@@ -63,6 +65,7 @@ __all__ = [
     "JournalStore",
     "Manifest",
     "VersionConflictError",
+    "count_intents",
     "is_memory_id",
-    "spaces_with_intents",
+    "sweep",
 ]

@@ -1,6 +1,7 @@
 """Intents: which memories a call is about to write, so that others can finish what it leaves unfinished."""
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,7 +105,11 @@ def _made_at(intent_id: str) -> datetime:
     return datetime.strptime(intent_id.split("-", 1)[0], _TIME).replace(tzinfo=UTC)
 
 
-async def spaces_with_intents(store: JournalStore, *, deadline: Deadline) -> list[str]:
-    """Return the names of the spaces in which something is being written, or was left unfinished."""
-    spaces = {space_of_intent(key) async for key in store.keys(ALL_PENDING, deadline=deadline)}
-    return sorted(space for space in spaces if space is not None)
+async def count_intents(store: JournalStore, *, deadline: Deadline) -> dict[str, int]:
+    """Return how many intents there are of each space in which something is being written, or was left unfinished."""
+    counts: Counter[str] = Counter()
+    async for key in store.keys(ALL_PENDING, deadline=deadline):
+        space = space_of_intent(key)
+        if space is not None:
+            counts[space] += 1
+    return dict(sorted(counts.items()))

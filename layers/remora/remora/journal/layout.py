@@ -17,6 +17,9 @@ def is_memory_id(text: str) -> bool:
     return _MEMORY_ID.fullmatch(text) is not None and not text.endswith("\n")
 
 
+ALL_MEMORIES = "memories/"
+"""What the keys of the entries of all spaces begin with."""
+
 ALL_PENDING = "pending/"
 """What the keys of the intents of all spaces begin with."""
 
@@ -44,7 +47,7 @@ class Layout:
     @property
     def memories(self) -> str:
         """What the keys of all entries begin with."""
-        return f"memories/{self.space}/"
+        return f"{ALL_MEMORIES}{self.space}/"
 
     @property
     def pending(self) -> str:

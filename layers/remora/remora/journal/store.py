@@ -197,9 +197,28 @@ class JournalStore:
                 return
             after = keys[-1]
 
+    async def folders(self, prefix: str, *, deadline: Deadline) -> list[str]:
+        """Return what follows a prefix in the keys that begin with it, up to the next `/`, each once, in order."""
+        folders: list[str] = []
+        begin: dict[str, Any] = {}
+        while True:
+
+            def page(client: "S3Client", begin: dict[str, Any] = begin) -> tuple[list[str], dict[str, Any]]:
+                answer = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, Delimiter="/", **begin)
+                found = [each["Prefix"] for each in answer.get("CommonPrefixes", [])]
+                return found, {"ContinuationToken": answer["NextContinuationToken"]} if answer["IsTruncated"] else {}
+
+            found, begin = await self._run(page, deadline, changes=False)
+            folders += [each.removeprefix(prefix).removesuffix("/") for each in found]
+            if not begin:
+                return folders
+
     async def versions(self, prefix: str, *, deadline: Deadline) -> list[ObjectVersion]:
         """Return all versions of the objects whose keys begin with a prefix, markers of deletions included."""
-        versions: list[ObjectVersion] = []
+        return [version async for version in self.each_version(prefix, deadline=deadline)]
+
+    async def each_version(self, prefix: str, *, deadline: Deadline) -> AsyncIterator[ObjectVersion]:
+        """Go through all versions of the objects whose keys begin with a prefix, markers of deletions included."""
         begin: dict[str, Any] = {}
         while True:
 
@@ -219,9 +238,10 @@ class JournalStore:
                 return found, more if answer["IsTruncated"] else {}
 
             found, begin = await self._run(page, deadline, changes=False)
-            versions += found
+            for version in found:
+                yield version
             if not begin:
-                return versions
+                return
 
     async def _put(
         self, key: str, body: bytes, condition: dict[Literal["IfNoneMatch", "IfMatch"], str], deadline: Deadline

@@ -157,6 +157,15 @@ class Versions(Part):
         if head is not None:
             yield head
 
+    async def overwritten(self, *, deadline: Deadline) -> list[str]:
+        """Return the memories of which S3 keeps more than the entries that there are, each once, in order."""
+        found: dict[str, None] = {}
+        async for version in self._store.each_version(self._layout.memories, deadline=deadline):
+            parsed = None if version.current else self._layout.parse_entry(version.key)
+            if parsed is not None:
+                found[parsed[0]] = None
+        return list(found)
+
     async def _versions(self, memory_id: str, deadline: Deadline) -> AsyncIterator[int]:
         """Go through the versions that a memory has, oldest first."""
         if not is_memory_id(memory_id):

@@ -59,6 +59,7 @@ _USAGE_PLAN = "AWS::ApiGateway::UsagePlan"
 _RULE = "AWS::Events::Rule"
 _EVENT_INVOKE_CONFIG = "AWS::Lambda::EventInvokeConfig"
 _NESTED_STACK = "AWS::CloudFormation::Stack"
+_ALIAS = "AWS::Lambda::Alias"
 # The properties that the local run reads. Others may refer to resources that have no local counterpart.
 _READ = {
     _FUNCTION: ("Handler", "Timeout", "MemorySize", "Environment"),
@@ -78,6 +79,8 @@ _LAMBDA_DEFAULT_RETRIES = 2
 
 # `${Stack.Outputs.Name}`, as `Fn::Sub` has it
 _PLACEHOLDER = re.compile(r"\$\{(([A-Za-z0-9]+)\.Outputs\.[A-Za-z0-9]+)\}")
+# `${Name}`, as `Fn::Sub` has it
+_REFERENCE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 _Document = dict[str, Json]
 
@@ -123,6 +126,7 @@ def deploy(path: Path, parameters: Mapping[str, str], aws: LocalAws) -> Deployme
     except InvalidDocumentException as error:
         causes = "; ".join(cause.message for cause in error.causes) or error.message
         raise InvalidArgumentError(f"{path} is not a valid SAM template: {causes}") from None
+    _call_functions_themselves(transformed)
     _name_buckets(transformed)
     documents = _resolve(path, transformed, parameters, aws)
     configurations = {item["FunctionName"]: item for item in documents[_EVENT_INVOKE_CONFIG].values()}
@@ -179,6 +183,31 @@ def _take_code_dirs(source: _Document, root: Path) -> dict[str, Path]:
         elif resource["Type"] == "AWS::Serverless::LayerVersion":
             properties["ContentUri"] = "s3://local/layer"
     return code_dirs
+
+
+def _call_functions_themselves(template: _Document) -> None:
+    """Put functions in place of their aliases: versions have no local counterpart, there is only what is on disk."""
+    aliases = {
+        name: resource["Properties"]["FunctionName"]["Ref"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == _ALIAS
+    }
+    if aliases:
+        template["Resources"] = _without_aliases(aliases, template["Resources"])
+
+
+def _without_aliases(aliases: Mapping[str, str], value: Json) -> Json:
+    if isinstance(value, list):
+        return [_without_aliases(aliases, item) for item in value]
+    if isinstance(value, str):
+        return _REFERENCE.sub(
+            lambda found: f"${{{aliases[found[1]]}.Arn}}" if found[1] in aliases else found[0], value
+        )
+    if not isinstance(value, dict):
+        return value
+    if value.get("Ref") in aliases:
+        return {"Fn::GetAtt": [aliases[value["Ref"]], "Arn"]}
+    return {key: _without_aliases(aliases, item) for key, item in value.items()}
 
 
 def _name_buckets(template: _Document) -> None:
@@ -353,7 +382,7 @@ def _without_nulls(value: Json) -> Json:
 def _function(
     name: str, properties: _Document, code_dirs: Mapping[str, Path], asynchronous: _Document
 ) -> FunctionSettings:
-    on_failure = asynchronous.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    on_failure = asynchronous.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "")
     return FunctionSettings(
         name=name,
         arn=properties["Arn"],
@@ -365,7 +394,8 @@ def _function(
             key: str(value) for key, value in properties.get("Environment", {}).get("Variables", {}).items()
         },
         retries=int(asynchronous.get("MaximumRetryAttempts", _LAMBDA_DEFAULT_RETRIES)),
-        on_failure=on_failure.rpartition(":function:")[2] if on_failure is not None else None,
+        # Others that may be told, such as a queue, have nobody who looks at them here.
+        on_failure=on_failure.rpartition(":function:")[2] if ":function:" in on_failure else None,
     )
 
 
