@@ -18,13 +18,13 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 from pydantic import AnyUrl
+from tests.integration.oauth.loopback import served
 
 from remora.auth.keys import generate_key, hash_key
 from remora.oauth.settings import OAuthSettings
 from tests.conformance.suite import NODE_MODULES
 from tests.integration.oauth.client_site import SECONDS, ClientSite, client_site
 from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient, Web
-from tests.integration.oauth.loopback import served
 
 pytestmark = pytest.mark.anyio
 
