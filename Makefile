@@ -73,9 +73,10 @@ $(SAM_VENV)/.installed: requirements/sam.txt
 	$(SAM_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/sam.txt
 	@touch $@
 
-# The MCP conformance suite and the Inspector run on Node; the tests that need them say so when it is not there.
+# The MCP conformance suite and the Inspector run on Node, axe in a browser; the tests that need them say so when they
+# are not there.
 $(TEST_TOOLS)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
-	@echo "Installing the MCP conformance suite and Inspector into $(TEST_TOOLS)"
+	@echo "Installing the MCP conformance suite, the Inspector and axe into $(TEST_TOOLS)"
 	@mkdir -p $(TEST_TOOLS)
 	@cp tests/conformance/package.json tests/conformance/package-lock.json $(TEST_TOOLS)/
 	cd $(TEST_TOOLS) && npm ci --no-audit --no-fund --loglevel=error

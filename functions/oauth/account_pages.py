@@ -52,7 +52,7 @@ def sign_in_page(
 <button class="main">Sign in</button>
 </form>
 </div>"""
-    return layout.respond("Sign in", body, status=status)
+    return layout.respond("Error: Sign in" if problem else "Sign in", body, status=status)
 
 
 def account_page(layout: Layout, person: SignedIn, listing: Listing, *, notice: Notice | None = None) -> HTMLResponse:
@@ -71,12 +71,11 @@ def account_page(layout: Layout, person: SignedIn, listing: Listing, *, notice: 
 <h1>Your account</h1>
 {_done(notice)}
 <dl>
-<div><dt>You are</dt><dd>{escape(person.principal.id)}</dd></div>
+<div><dt>You are</dt><dd class="who">{escape(person.principal.id)}
+<form method="post" action="{action}"><button class="link" name="action" value="sign-out">Sign out</button></form>
+</dd></div>
 <div><dt>Your space</dt><dd>{escape(person.principal.space)}</dd></div>
 </dl>
-<form method="post" action="{action}">
-<button name="action" value="sign-out">Sign out</button>
-</form>
 </div>
 <section aria-labelledby="connected">
 <h2 id="connected">Connected applications</h2>
@@ -122,10 +121,10 @@ def _card(listed: ListedConnection, action: str, hidden: str) -> str:
 <h3 id="{name}">{escape(_who(consent))}</h3>
 {warning}<dl>
 <div><dt>Vouched for by</dt><dd>{_vouched(consent)}</dd></div>
-<div><dt>It can</dt><dd>{scope_list(listed.scopes or consent.scopes)}</dd></div>
+<div><dt>{"It can" if listed.scopes else "It could"}</dt><dd>{scope_list(listed.scopes or consent.scopes)}</dd></div>
 <div><dt>At</dt><dd>{"<br>".join(escape(resource) for resource in consent.resources)}</dd></div>
 <div><dt>Connected</dt><dd>{opened}</dd></div>
-<div><dt>Last used</dt><dd>{used}, or in the 15 minutes after</dd></div>
+<div><dt>Last used</dt><dd>{used}, or up to 15 minutes later</dd></div>
 <div><dt>Ends</dt><dd>{moment(connection.expires_at, clock=False)}, unless it is used before</dd></div>
 </dl>
 <form method="post" action="{action}">

@@ -27,10 +27,11 @@ header strong { font-size: 1.1rem; letter-spacing: .01em; }
 header span { color: var(--soft); font-size: .9rem; }
 main { padding-top: .9rem; padding-bottom: 3rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .8rem; padding: 1.4rem; }
-.card + .card { margin-top: 1rem; }
+.card > :first-child { margin-top: 0; }
+.card > :last-child { margin-bottom: 0; }
 h1 { font-size: 1.4rem; line-height: 1.3; margin: 0 0 1rem; text-wrap: balance; }
 h2 { font-size: 1.1rem; margin: 2rem 0 .75rem; }
-h3 { font-size: 1.1rem; line-height: 1.35; margin: 0; }
+h3 { font-size: 1.1rem; line-height: 1.35; margin: 0 0 1rem; }
 p { margin: .75rem 0; }
 a { color: var(--accent); text-underline-offset: .15em; }
 dl { margin: 1rem 0; border-top: 1px solid var(--line); }
@@ -38,8 +39,9 @@ dl div { padding: .6rem 0; border-bottom: 1px solid var(--line); }
 dt { color: var(--soft); font-size: .875rem; }
 dd { margin: 0; }
 ul { padding-left: 1.15rem; margin: .15rem 0 0; }
-ul.cards { list-style: none; padding: 0; margin: 0; }
-ul.cards li + li { margin-top: 1rem; }
+ul { list-style: disc; }
+ul.cards { list-style: none; padding: 0; margin: 0 0 1rem; }
+ul.cards > li + li { margin-top: 1rem; }
 label { display: block; font-weight: 600; margin-top: 1.25rem; }
 input { width: 100%; font: inherit; color: inherit; background: var(--card); padding: .65rem .7rem;
   margin-top: .35rem; border: 1px solid var(--field); border-radius: .5rem; }
@@ -61,7 +63,6 @@ summary { min-height: 1.5rem; cursor: pointer; font-weight: 600; }
 .warn { border-color: var(--warn); background: var(--warn-tint); }
 .good { border-color: var(--good); background: var(--good-tint); }
 .soft { color: var(--soft); font-size: .9rem; margin: .35rem 0 0; }
-.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 """.strip()
 
 # The style is allowed by what it is, so that nothing that a stranger might smuggle in is.

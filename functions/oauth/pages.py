@@ -41,7 +41,8 @@ def sign_in_page(layout: Layout, page: Page, *, problem: str = "", status: int =
 <button name="action" value="deny" formnovalidate>Cancel</button>
 </form>
 </div>"""
-    return layout.respond("Sign in", body, status=status, redirect_uri=page.request.redirect_uri)
+    title = "Error: Sign in" if problem else "Sign in"
+    return layout.respond(title, body, status=status, redirect_uri=page.request.redirect_uri)
 
 
 def decision_page(layout: Layout, page: Page) -> HTMLResponse:
@@ -113,7 +114,6 @@ def _warning(client: Client) -> str:
 
 
 def _client_facts(client: Client, redirect_uri: str) -> str:
-    vouched = escape(client.host) if client.host is not None else "nobody: it registered itself"
-    return f"""<div><dt>Application</dt><dd>{_who(client)}</dd></div>
-<div><dt>Vouched for by</dt><dd>{vouched}</dd></div>
-<div><dt>You will be sent back to</dt><dd>{escape(destination(redirect_uri))}</dd></div>"""
+    # A client that registered itself has a warning in this place.
+    vouched = f"<div><dt>Vouched for by</dt><dd>{escape(client.host)}</dd></div>\n" if client.host else ""
+    return f"""{vouched}<div><dt>You will be sent back to</dt><dd>{escape(destination(redirect_uri))}</dd></div>"""

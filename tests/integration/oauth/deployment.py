@@ -98,6 +98,7 @@ class Deployment:
         aws: Where its AWS clients come from.
         secretsmanager: For changing what it reads.
         key: The key of alice, who may do everything.
+        bobs_key: The key of bob, if he is there too.
     """
 
     settings: OAuthSettings
@@ -106,6 +107,7 @@ class Deployment:
     aws: Aws
     secretsmanager: SecretsManagerClient
     key: str = field(default_factory=lambda: generate_key("alice"))
+    bobs_key: str = field(default_factory=lambda: generate_key("bob"))
 
     def __post_init__(self) -> None:
         self.app: BrowserSafety = create_app(self.settings, Site.of_url(self.issuer), self.aws, self.web.fetch)
@@ -129,15 +131,15 @@ class Deployment:
         Args:
             alice: Members that differ from the usual.
         """
-        principal = {
-            "scopes": ["read", "write", "admin"],
-            "space": "alice-space",
-            "usage_key": "usage-key-of-alice-0123456789",
-            "keys": [{"sha256": hash_key(self.key), "expires_at": None}],
-        }
+        self._write({"alice": _principal("alice", self.key) | alice})
+
+    def let_bob_in_too(self) -> None:
+        """Make alice and bob the principals."""
+        self._write({"alice": _principal("alice", self.key), "bob": _principal("bob", self.bobs_key)})
+
+    def _write(self, principals: dict[str, dict[str, object]]) -> None:
         self.secretsmanager.put_secret_value(
-            SecretId=self.settings.principals_secret,
-            SecretString=json.dumps({"principals": {"alice": principal | alice}}),
+            SecretId=self.settings.principals_secret, SecretString=json.dumps({"principals": principals})
         )
 
     # ---- Clients ----
@@ -185,6 +187,14 @@ class Deployment:
         """Forget the session, as a browser does."""
         self.browser.cookies.delete(session_cookie(self.issuer))
 
+    def sign_in(self, key: str | None = None) -> Response:
+        """Sign in to the account."""
+        return self.post("/sign-in", key=key or self.key)
+
+    def post(self, path: str, **fields: str) -> Response:
+        """Send a form of a page, as a browser does."""
+        return self.browser.post(path, data=fields, headers={"Origin": self.issuer})
+
     def consent(self, parameters: Mapping[str, str], *, key: str | None = None) -> Response:
         """Sign in and allow, and return the redirect."""
         if self.session:
@@ -225,6 +235,15 @@ class Deployment:
         assert answer.status_code == 200, answer.text
         tokens: dict[str, Any] = answer.json()
         return tokens
+
+
+def _principal(name: str, key: str) -> dict[str, object]:
+    return {
+        "scopes": ["read", "write", "admin"],
+        "space": f"{name}-space",
+        "usage_key": f"usage-key-of-{name}-0123456789",
+        "keys": [{"sha256": hash_key(key), "expires_at": None}],
+    }
 
 
 def session_cookie(issuer: str) -> str:

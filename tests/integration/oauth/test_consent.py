@@ -165,6 +165,13 @@ def test_the_pages_allow_nothing_that_they_do_not_need(deployment: Deployment) -
     assert "cross-origin-opener-policy" not in answer.headers
 
 
+def test_what_is_wrong_with_a_request_is_said_in_a_sentence(deployment: Deployment) -> None:
+    page = deployment.open_page(deployment.request(deployment.register(), Pkce.generate(), response_type="<token>"))
+    assert page.status_code == 400
+    assert "response_type must be code." in visible(page.text)
+    assert "token&gt;" not in page.text.split('role="alert">')[1].split("</p>")[0]
+
+
 def test_the_cookie_is_of_this_host_alone(deployment: Deployment) -> None:
     cookie = deployment.open_page(deployment.request(deployment.register(), Pkce.generate())).headers["set-cookie"]
     assert cookie.startswith("__Host-remora-consent=")

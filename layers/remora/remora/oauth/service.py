@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import UnsupportedResponseTypeError
 
 from remora.auth.principal import Scope
 from remora.aws import Aws
@@ -24,6 +25,9 @@ from remora.oauth.throttling import DECISION_BY_REQUEST, SIGN_IN_BY_REQUEST, Thr
 
 NOT_COVERED = "This key may not allow what the application asks for."
 """Said of a key that is good, but covers none of the scopes that are asked for."""
+
+
+_CODES_ALONE = "The application asks for something else than an authorization code: response_type must be code."
 
 
 class RejectedRequestError(Exception):
@@ -262,7 +266,9 @@ def _check(endpoint: AuthorizationEndpoint, pairs: Sequence[tuple[str, str]]) ->
     except UnknownDocumentError as error:
         raise RejectedRequestError(str(error)) from None
     except OAuth2Error as error:
-        reason = str(error.get_error_description() or error.error)
+        # Authlib wraps one message of its own in another here.
+        unsupported = isinstance(error, UnsupportedResponseTypeError)
+        reason = _CODES_ALONE if unsupported else str(error.get_error_description() or error.error)
         if error.redirect_uri is None:
             raise RejectedRequestError(reason) from None
         raise RejectedRequestError(reason, return_to=endpoint.error_location(error)) from None

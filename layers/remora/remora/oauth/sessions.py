@@ -62,6 +62,7 @@ class Sessions:
         except RefusedError as refused:
             logger.warning("Key refused", extra={"reason": refused.reason, "source_network": address})
             raise KeyRefusedError("This key is not valid here.") from refused
+        logger.info("Signed in", extra={"principal_id": person.principal.id, "source_network": address})
         return Begun(person, self._keys.sign_session(new_session(person.principal.id, person.key_id)))
 
     def resume(self, text: str) -> SignedIn | None:
