@@ -149,7 +149,9 @@ def test_a_session_outlives_one_rotation_of_the_signing_key_and_not_two(deployme
 
 def test_a_session_of_another_deployment_is_none(deployment: Deployment) -> None:
     # Even of one that signs with the same key.
-    other = Deployment(deployment.settings, "https://other.example", deployment.web, deployment.secretsmanager)
+    other = Deployment(
+        deployment.settings, "https://other.example", deployment.web, deployment.aws, deployment.secretsmanager
+    )
     other.sign_in(deployment.key)
     cookie = f"__Host-remora-session={other.session}"
     assert other.session

@@ -21,6 +21,7 @@ from pydantic import AnyUrl
 from tests.integration.oauth.loopback import served
 
 from remora.auth.keys import generate_key, hash_key
+from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from tests.conformance.suite import NODE_MODULES
 from tests.integration.oauth.client_site import SECONDS, ClientSite, client_site
@@ -56,11 +57,13 @@ async def chromium(anyio_backend: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-def running(new_settings: Callable[[], OAuthSettings], secretsmanager: SecretsManagerClient) -> Iterator[Deployment]:
+def running(
+    new_settings: Callable[[], OAuthSettings], aws: Aws, secretsmanager: SecretsManagerClient
+) -> Iterator[Deployment]:
     """An authorization server on a loopback port."""
 
     def deploy(url: str) -> Deployment:
-        deployment = Deployment(new_settings(), url, Web(), secretsmanager)
+        deployment = Deployment(new_settings(), url, Web(), aws, secretsmanager)
         deployment.let_bob_in_too()
         return deployment
 

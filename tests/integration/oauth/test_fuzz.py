@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
-from tests.integration.oauth.deployment import ISSUER, Deployment, Pkce, RegisteredClient, Web, form_of
+from tests.integration.oauth.deployment import ISSUER, Deployment, Pkce, RegisteredClient, Web, claims_of, form_of
 
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -106,6 +106,35 @@ def test_no_form_breaks_an_endpoint(made: Deployment) -> None:
     send()
 
 
+def test_nothing_breaks_the_account(made: Deployment) -> None:
+    connection = claims_of(made.connect()["access_token"])["sid"]
+    session = str(made.session)
+    # The session stays what it is: signing out and in again would change what is tried next.
+    made.sign_out()
+    known = [connection, "alice", "disconnect", "disconnect-all", "switch", made.key, session]
+    cookies = st.sampled_from([session, session[:-2], "", "x.y.z", session.replace(".", '."')])
+    fields = st.sampled_from(["action", "principal", "connection", "key", "done"])
+
+    @FUZZ
+    @given(
+        method=st.sampled_from(["GET", "POST"]),
+        path=st.sampled_from(["/sign-in", "/account", "/authorize"]),
+        pairs=st.lists(st.tuples(fields, values(known=known)), max_size=5),
+        query=st.lists(st.tuples(fields, values(known=known)), max_size=3),
+        cookie=cookies,
+    )
+    def send(method: str, path: str, pairs: list[tuple[str, str]], query: list[tuple[str, str]], cookie: str) -> None:
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": f"__Host-remora-session={cookie}",
+            "Origin": ISSUER,
+        }
+        made.browser.cookies.clear()
+        ask(made.browser, method, f"{path}?{encoded(query)}", content=encoded(pairs), headers=headers)
+
+    send()
+
+
 def test_no_query_breaks_the_authorization_endpoint(made: Deployment) -> None:
     client, pkce = made.register(), Pkce.generate()
     good = made.request(client, pkce)
@@ -124,14 +153,14 @@ def test_no_query_breaks_the_authorization_endpoint(made: Deployment) -> None:
 def test_no_bytes_break_an_endpoint(made: Deployment) -> None:
     @FUZZ
     @given(
-        path=st.sampled_from(["/token", "/revoke", "/register", "/authorize"]),
+        path=st.sampled_from(["/token", "/revoke", "/register", "/authorize", "/sign-in", "/account"]),
         body=st.binary(max_size=300),
         media_type=st.sampled_from(
             ["application/x-www-form-urlencoded", "application/json", "multipart/form-data", ""]
         ),
     )
     def send(path: str, body: bytes, media_type: str) -> None:
-        ask(made.browser, "POST", path, content=body, headers={"Content-Type": media_type})
+        ask(made.browser, "POST", path, content=body, headers={"Content-Type": media_type, "Origin": ISSUER})
 
     send()
 
