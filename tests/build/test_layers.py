@@ -70,6 +70,7 @@ PACKAGES = [
     ("OAuthFunction", "oauth"),
     ("IngestFunction", "ingest"),
     ("UpkeepFunction", "upkeep"),
+    ("WatchFunction", "watch"),
 ]
 
 

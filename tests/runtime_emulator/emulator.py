@@ -34,6 +34,7 @@ HANDLERS: Final = {
     "OAuthFunction": "oauth.handler.handler",
     "IngestFunction": "ingest.handler.handler",
     "UpkeepFunction": "upkeep.handler.handler",
+    "WatchFunction": "watch.handler.handler",
 }
 
 _BUILDS: Final = {
@@ -45,6 +46,7 @@ _BUILDS: Final = {
     "OAuthFunction": ("functions", "Makefile"),
     "IngestFunction": ("functions", "Makefile"),
     "UpkeepFunction": ("functions", "Makefile"),
+    "WatchFunction": ("functions", "Makefile"),
 }
 _IN_RUNTIME: Final = (
     *("awslambdaric", "simplejson", "snapshot-restore-py"),

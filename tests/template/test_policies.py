@@ -19,6 +19,7 @@ NO_RESOURCES = {
     "xray:PutTelemetryRecords": "X-Ray",
     "ec2:DescribeSnapshots": "EC2",
     "ec2:DescribeVolumes": "EC2",
+    "ec2:DescribeInstances": "EC2",
     **dict.fromkeys(
         (
             "ec2:CreateNetworkInterface",
