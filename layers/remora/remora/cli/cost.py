@@ -72,21 +72,18 @@ def _run(arguments: argparse.Namespace) -> int:
     rows = [
         (
             item.name,
-            f"{item.quantity:,.2f} {item.price.unit}{'' if item.quantity == 1 else 's'}".replace(".00 ", " "),
+            f"{item.quantity:,.2f} {item.price.unit}".replace(".00 ", " "),
             f"{item.price.amount:f}",
             f"{item.price.free:,}" if item.price.free else "",
             f"{item.cost:,.2f}",
         )
         for item in items
     ]
-    say(
-        table(
-            ("WHAT", "A MONTH", "USD EACH", "FREE", "USD"), [*rows, ("total", " ", " ", " ", f"{total(items):,.2f}")]
-        )
-    )
+    rows.append(("total", " ", " ", " ", f"{total(items):,.2f}"))
+    say(table(("WHAT", "A MONTH", "USD EACH", "FREE", "USD"), rows))
     tell(
-        f"List prices of {prices.REGION}, {prices.READ}, without taxes; other regions differ, some by a third. What is "
-        "free is so for the whole account, every month. Assumed are "
+        f"List prices of {prices.REGION}, {prices.READ}, without taxes; other regions differ, some by a third. "
+        "What is free is so for the whole account, every month. Assumed are "
         f"{usage.seconds * 1000:.0f} ms and {usage.answer_bytes:,} bytes a request, a write in five, "
         f"{usage.data_gb} GB in Chroma and {usage.journal_gb} GB in S3."
     )

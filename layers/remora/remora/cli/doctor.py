@@ -54,8 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
         place = _place(deployment)
     key = _key(arguments, place, deployment)
     http = Http()
-    version = deployment.parameters.get("ChromaVersion") if deployment is not None else None
-    checks = [*Outside(place, http).checks(), *Inside(place, http, key, version, writes=arguments.write).checks()]
+    checks = [*Outside(place, http).checks(), *Inside(place, http, key, writes=arguments.write).checks()]
     if deployment is not None:
         checks += Account(deployment, key).checks()
     if not arguments.json:

@@ -1,4 +1,4 @@
-"""Adds a deployment to the clients that can be told of it from outside, and leaves everything else of theirs as it is."""
+"""Adds a deployment to clients that can be told of it from outside, and leaves the rest of theirs as it is."""
 
 import json
 import os

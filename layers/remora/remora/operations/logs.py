@@ -28,9 +28,12 @@ API: Final = "api"
 """Stands for the API's access log."""
 
 _ERRORS: Final = frozenset({"ERROR", "CRITICAL"})
-_FAILURES = re.compile(r"Task timed out|Runtime exited|Runtime\.|signal: killed|\[ERROR\]|Unable to import|Traceback")
+_FAILURES = re.compile(r"Task timed out|Runtime exited|Runtime\.|signal: killed|Unable to import")
 # Of CloudWatch Logs: any of these terms, with the case they have here.
 _ERROR_PATTERN: Final = "?ERROR ?CRITICAL ?timed ?exited ?killed ?Traceback"
+_TRACE: Final = "Traceback (most recent call last):"
+# How the authorizer refuses a credential, which it has said in a record before: no failure.
+_REFUSAL: Final = "Exception: Unauthorized"
 _NOISE = re.compile(r"(INIT_START|INIT_REPORT|START|END|REPORT|EXTENSION|TELEMETRY|XRAY) ")
 _KNOWN = frozenset(
     {
@@ -108,8 +111,7 @@ def parse(line: str, function: str, written: datetime) -> Entry | None:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        level = "ERROR" if _FAILURES.search(stripped) else "INFO"
-        return Entry(written, function, level, stripped)
+        return _text(stripped, function, written)
     if "_aws" in document:
         return None
     if function == API:
@@ -124,6 +126,18 @@ def parse(line: str, function: str, written: datetime) -> Entry | None:
         exception=str(document.get("exception") or ""),
         request_id=str(document.get("function_request_id") or ""),
     )
+
+
+def _text(text: str, function: str, written: datetime) -> Entry | None:
+    """Return the record that Lambda or Python wrote as text."""
+    first, *rest = text.splitlines()
+    # Python ends a trace with the error; Lambda puts it in front.
+    message, trace = (rest[-1], text) if first.startswith(_TRACE) and rest else (first, "\n".join(rest))
+    message = message.removeprefix("[ERROR]").strip()
+    if message == _REFUSAL:
+        return None
+    is_error = trace or first.startswith("[ERROR]") or _FAILURES.search(first)
+    return Entry(written, function, "ERROR" if is_error else "INFO", message, exception=trace)
 
 
 def _access(document: Mapping[str, Any], written: datetime) -> Entry:
@@ -221,15 +235,33 @@ def _local(path: Path, since: datetime, *, follow: bool) -> Iterator[Entry]:
     except FileNotFoundError:
         raise NotFoundError(f"There is no {path}: nothing has run here yet.") from None
     with file:
-        moment = since
-        for line in _lines(file, follow=follow):
-            # Text has no time of its own: it belongs to what came before.
-            entry = parse(line, "", moment)
+        moment, function = since, ""
+        for record in _records(_lines(file, follow=follow)):
+            # Text says neither its time nor its function: it belongs to what came before.
+            entry = parse(record, function, moment)
             if entry is None:
                 continue
-            moment = entry.time
+            moment, function = entry.time, entry.function
             if moment >= since:
                 yield entry
+
+
+def _records(lines: Iterable[str]) -> Iterator[str]:
+    """Join the lines of a trace."""
+    trace = ""
+    for line in lines:
+        if trace:
+            trace += line
+            if line.startswith(" ") and len(trace) < _LONGEST_LINE:
+                continue
+            yield trace
+            trace = ""
+        elif line.startswith(_TRACE):
+            trace = line
+        else:
+            yield line
+    if trace:
+        yield trace
 
 
 def _lines(file: Iterable[str], *, follow: bool) -> Iterator[str]:

@@ -18,7 +18,7 @@ _MOST_SECONDS: Final = 3600
 _BUCKET_OUTPUT = "MemoryBucketName"
 _GOES: Final = {
     "AWS::ApiGateway::RestApi": "the API, with its URL",
-    "AWS::CloudFormation::Stack": "the nested stacks: distribution, network, Chroma server, alarms, as far as there are any",
+    "AWS::CloudFormation::Stack": "the nested stacks: distribution, network, Chroma server, alarms",
     "AWS::Lambda::Function": "the functions and their layers",
     "AWS::DynamoDB::Table": "the table of connections: every assistant signs in again",
     "AWS::Logs::LogGroup": "the logs",
@@ -70,8 +70,8 @@ def plan(deployment: Deployment) -> Plan:
     client = deployment.client("cloudformation")
     if described(client, deployment.name).get("EnableTerminationProtection"):
         raise InvalidArgumentError(
-            f"The stack is protected: aws cloudformation update-termination-protection --stack-name {deployment.name} "
-            "--no-enable-termination-protection"
+            f"The stack is protected. Take that away first: aws cloudformation update-termination-protection "
+            f"--stack-name {deployment.name} --no-enable-termination-protection"
         )
     with explained():
         resources = [
@@ -156,10 +156,10 @@ def _kept(deployment: Deployment, resources: list[dict[str, Any]]) -> Iterator[K
     bucket = deployment.output(_BUCKET_OUTPUT)
     yield Kept(
         f"every memory, with its history: bucket {bucket}",
-        "copy it into the new stack's bucket, and let `remora memory rebuild --fresh` make the index again in each "
-        f"space: aws s3 sync s3://{bucket} s3://NEW_BUCKET (earlier versions do not come along; `remora memory export` "
-        "before, if they should)",
-        f"empty it in the console with all versions, then: aws s3api delete-bucket --region {region} --bucket {bucket}",
+        f"copy it into the new stack's bucket (aws s3 sync s3://{bucket} s3://NEW_BUCKET), and make the index again "
+        "with `remora memory rebuild --fresh` in each space",
+        "empty it in the console, with all versions, then: "
+        f"aws s3api delete-bucket --region {region} --bucket {bucket}",
     )
     yield from _volumes(deployment)
     if any(resource["LogicalResourceId"] == "AccessLogRole" for resource in resources):

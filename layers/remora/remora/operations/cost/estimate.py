@@ -141,7 +141,8 @@ def _server(parameters: _Parameters, usage: Usage) -> Iterator[Item]:
     kind = parameters.text("InstanceType", "t4g.small")
     if kind not in prices.INSTANCES:
         raise InvalidArgumentError(
-            f"The price of the instance type {kind} is not known here; known are {', '.join(sorted(prices.INSTANCES))}. "
+            f"The price of the instance type {kind} is not known here; known are "
+            f"{', '.join(sorted(prices.INSTANCES))}. "
             f"{prices.INSTANCES['t4g.small'].source} has it."
         )
     yield Item(f"Chroma server ({kind})", HOURS, prices.INSTANCES[kind])

@@ -105,9 +105,7 @@ class Account:
             if tiers.get(principal.usage_key_id or usage_keys.find(principal.usage_key) or "") != principal.tier
         ]
         if lost:
-            advice = (
-                f"They are answered with 403. `remora key set {sorted(lost)[0]} --enable`, or any change, mends all."
-            )
+            advice = f"They are answered with 403. `remora key set {min(lost)} --enable`, or any change, mends all."
             yield broken("usage keys", f"not in the plan of their tier: {_some(lost)}", advice)
         else:
             yield ok("usage keys", f"{len(snapshot.principals.principals)} principals, each in the plan of its tier")
@@ -127,7 +125,7 @@ class Account:
         old = [name for name, principal in principals.items() if self._oldest(principal) > _OLD_KEY]
         ending = [name for name, principal in principals.items() if self._ends_soon(principal)]
         if old:
-            command = f"`remora key rotate {sorted(old)[0]}`"
+            command = f"`remora key rotate {min(old)}`"
             yield warning("key ages", f"older than {_OLD_KEY.days} days: {_some(old)}", f"Rotate them: {command}.")
         else:
             yield ok("key ages", f"none is older than {_OLD_KEY.days} days")
@@ -155,12 +153,13 @@ class Account:
             return
         with explained():
             found = self._deployment.client("apigateway").get_usage_plan(usagePlanId=plan)
-        throttle, quota = found.get("throttle", {}), found.get("quota", {})
-        yield ok(
-            "limits",
-            f"{self._key_principal} is of the tier {principal.tier}: {throttle.get('rateLimit', 0):g} a second, "
-            f"{throttle.get('burstLimit', 0)} at once, {quota.get('limit', 0):,} a day",
-        )
+        throttle, quota = found.get("throttle"), found.get("quota")
+        said = f"{self._key_principal} is of the tier {principal.tier}"
+        if throttle and quota:
+            said += (
+                f": {throttle['rateLimit']:g} a second, {throttle['burstLimit']} at once, {quota['limit']:,} a day"
+            )
+        yield ok("limits", said)
 
     # ---- what is kept ----
 
