@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     say("\nParameters that people change (each is described where it is asked for):")
     for name, meaning in _PARAMETERS:
         say(f"  {name}: {meaning}")
-    url = None if is_broken(findings) else deployed_url(make_client, stack)
+    url = deployed_url(make_client, stack)
     say(f"\n{stack} is at {url}. Next:" if url else "\nThen:")
     say(f"  remora key create ID --stack {stack}{options}")
     say(f"  remora connect --stack {stack}{options}")

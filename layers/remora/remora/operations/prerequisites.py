@@ -84,8 +84,13 @@ class Prerequisites:
         return [ok("log role", "API Gateway has none; the stack makes one")]
 
     def _concurrency(self) -> Iterable[Finding]:
-        with explained():
-            limits = self._make_client("lambda").get_account_settings()["AccountLimit"]
+        try:
+            with explained():
+                limits = self._make_client("lambda").get_account_settings()["AccountLimit"]
+        except RemoraError as error:
+            return [
+                warning("Lambda", str(error), "What the account allows could not be read; deploying may still work.")
+            ]
         count = int(limits["ConcurrentExecutions"])
         if count < _FEW_EXECUTIONS:
             advice = (
@@ -100,7 +105,9 @@ def deployed_url(make_client: Callable[[str], Any], stack: str) -> str | None:
     from remora.operations.deployment import CONNECTOR_OUTPUT, described
 
     try:
-        outputs = described(make_client("cloudformation"), stack).get("Outputs", ())
+        with explained():
+            client = make_client("cloudformation")
+        outputs = described(client, stack).get("Outputs", ())
     except RemoraError:
         return None
     return next((output["OutputValue"] for output in outputs if output["OutputKey"] == CONNECTOR_OUTPUT), None)
