@@ -88,9 +88,7 @@ class Prerequisites:
             with explained():
                 limits = self._make_client("lambda").get_account_settings()["AccountLimit"]
         except RemoraError as error:
-            return [
-                warning("Lambda", str(error), "What the account allows could not be read; deploying may still work.")
-            ]
+            return [warning("Lambda", str(error), "It could not be read; deploying may still work.")]
         count = int(limits["ConcurrentExecutions"])
         if count < _FEW_EXECUTIONS:
             advice = (
