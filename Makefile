@@ -15,7 +15,7 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format build bench bench-recall lock model clean
+.PHONY: help dev test test-sam lint format build bench bench-recall lock model clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -25,6 +25,9 @@ dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --da
 
 test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Run every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-sam: $(VENV)/.installed $(SAM_VENV)/.installed ## Invoke every event in containers (as root; needs docker.io and debootstrap)
+	REMORA_TEST_SAM=1 $(BIN)/python -m pytest tests/sam_local $(ARGS)
 
 lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
 	$(BIN)/ruff check .

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Makes a container image with the Python that Lambda runs, for `sam local invoke` where AWS's own images cannot
 # be pulled: Debian's Python, awslambdaric and boto3 in the places where Lambda has them.
-# Needs root, debootstrap, docker, and Python with pip. Usage: local-invoke-image.sh <image name>
+# Needs root, debootstrap, docker, and Python with pip. Usage: local-invoke-image.sh <image name> [<URL of moto>]
 set -eu
 
-image=${1:?usage: local-invoke-image.sh <image name>}
+image=${1:?usage: local-invoke-image.sh <image name> [<URL of moto>]}
+endpoint=${2:-http://host.docker.internal:5000}
 repository=$(cd "$(dirname "$0")/.." && pwd)
 runtime=$(sed -n 's/^ *Runtime: python\([0-9.]*\)$/\1/p' "$repository/template.yaml")
 suite=forky # the first Debian with Python 3.14
@@ -34,4 +35,4 @@ chmod 755 "$root/var/runtime/bootstrap"
 
 # Functions in this image ask moto on the host instead of AWS.
 tar -C "$root" -cf - . | docker import --change 'WORKDIR /var/task' \
-    --change 'ENV AWS_ENDPOINT_URL=http://host.docker.internal:5000' - "$image"
+    --change "ENV AWS_ENDPOINT_URL=$endpoint" - "$image"

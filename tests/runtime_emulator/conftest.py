@@ -5,18 +5,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.runtime_emulator.emulator import REPOSITORY, Emulator, Layout, build_layout
 from tests.support.aws import REGION, moto_url
 from tests.support.chroma_server import ChromaServer
+from tests.support.example_deployment import BUCKET, SECRET, SIGNING_SECRET, TABLE, furnish
 
 __all__ = ["moto_url"]  # a fixture: pytest finds it here
 
 Event = Mapping[str, Any]
 Start = Callable[[str], Emulator]
-SECRET = "remora-principals"
+WARMING = {
+    "ConnectorFunction": "health",
+    "AuthorizerFunction": "authorizer-allow",
+    "OAuthFunction": "oauth-metadata",
+    "IngestFunction": "ingest",
+    "UpkeepFunction": "upkeep",
+}
 
 
 def load_event(name: str) -> dict[str, Any]:
@@ -50,23 +56,19 @@ def environments(layout: Layout, chroma: ChromaServer, moto_url: str) -> Mapping
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }
-    secrets = boto3.client(
-        "secretsmanager",
-        endpoint_url=moto_url,
-        region_name=REGION,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-    secrets.create_secret(Name=SECRET, SecretString=(REPOSITORY / "events" / "principals.json").read_text())
+    furnish(moto_url)
+    memory = {
+        "REMORA_CHROMA_HOST": chroma.host,
+        "REMORA_CHROMA_PORT": str(chroma.port),
+        "REMORA_MEMORY_BUCKET": BUCKET,
+        "REMORA_MODEL_DIR": str(layout.opt / "embedding-model"),
+    }
     common = {"POWERTOOLS_METRICS_NAMESPACE": "Remora", "POWERTOOLS_LOG_LEVEL": "INFO"}
     return {
         "ConnectorFunction": {
             **common,
             "POWERTOOLS_SERVICE_NAME": "connector",
-            "REMORA_CHROMA_HOST": chroma.host,
-            "REMORA_CHROMA_PORT": str(chroma.port),
-            "REMORA_MEMORY_BUCKET": "remora-memory",
-            "REMORA_MODEL_DIR": str(layout.opt / "embedding-model"),
+            **memory,
         },
         "AuthorizerFunction": {
             **common,
@@ -74,6 +76,16 @@ def environments(layout: Layout, chroma: ChromaServer, moto_url: str) -> Mapping
             "POWERTOOLS_SERVICE_NAME": "authorizer",
             "REMORA_PRINCIPALS_SECRET": SECRET,
         },
+        "OAuthFunction": {
+            **common,
+            **aws,
+            "POWERTOOLS_SERVICE_NAME": "oauth",
+            "REMORA_OAUTH_TABLE": TABLE,
+            "REMORA_PRINCIPALS_SECRET": SECRET,
+            "REMORA_SIGNING_SECRET": SIGNING_SECRET,
+        },
+        "IngestFunction": {**common, **aws, **memory, "POWERTOOLS_SERVICE_NAME": "ingest"},
+        "UpkeepFunction": {**common, **aws, **memory, "POWERTOOLS_SERVICE_NAME": "upkeep"},
     }
 
 
@@ -99,7 +111,7 @@ def warm(start: Start) -> Callable[[str], Emulator]:
     def emulator(function: str) -> Emulator:
         if function not in running:
             running[function] = start(function)
-            running[function].invoke(load_event("health" if function == "ConnectorFunction" else "authorizer-allow"))
+            running[function].invoke(load_event(WARMING[function]))
         return running[function]
 
     return emulator

@@ -18,6 +18,10 @@ FUNCTIONS = {
     "mcp-tools-call": "ConnectorFunction",
     "authorizer-allow": "AuthorizerFunction",
     "authorizer-deny": "AuthorizerFunction",
+    "oauth-metadata": "OAuthFunction",
+    "oauth-authorize": "OAuthFunction",
+    "ingest": "IngestFunction",
+    "upkeep": "UpkeepFunction",
 }
 STAGE = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/dev/"
 
@@ -90,3 +94,26 @@ def test_neither_the_key_nor_its_hash_is_logged(warm: Callable[[str], Emulator])
     principals = json.loads((REPOSITORY / "events" / "principals.json").read_text())["principals"]
     assert principals["example"]["keys"][0]["sha256"] not in written
     assert principals["example"]["usage_key"] not in written
+
+
+def test_the_resource_says_where_to_sign_in(invoke: Invoke) -> None:
+    answer = invoke("oauth-metadata")
+    assert answer["statusCode"] == 200, answer
+    document = json.loads(answer["body"])
+    assert document["resource"] == "https://d111111abcdef8.cloudfront.net/mcp"
+    assert document["authorization_servers"] == ["https://d111111abcdef8.cloudfront.net"]
+
+
+def test_the_consent_page_names_who_asks(warm: Callable[[str], Emulator]) -> None:
+    answer = warm("OAuthFunction").invoke(load_event("oauth-authorize"))
+    assert answer["statusCode"] == 200, answer
+    assert "claude.ai" in answer["body"]
+
+
+def test_a_request_for_a_job_that_is_gone_is_left_alone(invoke: Invoke, warm: Callable[[str], Emulator]) -> None:
+    assert invoke("ingest") is None
+    assert "Job left alone" in warm("IngestFunction").log.read_text()
+
+
+def test_the_upkeep_finds_nothing_to_do(invoke: Invoke) -> None:
+    assert invoke("upkeep") is None

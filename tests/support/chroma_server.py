@@ -16,13 +16,13 @@ class ChromaServer:
     """A `chroma run` on a free loopback port that can be killed and started again.
 
     Attributes:
+        host: The address that it listens at.
         port: The port; it stays the same through restarts.
     """
 
-    host = "127.0.0.1"
-
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, host: str = "127.0.0.1") -> None:
         """Choose a port; nothing is started yet."""
+        self.host = host
         with socket.create_server((self.host, 0)) as free:
             self.port: int = free.getsockname()[1]
         self._data_dir = data_dir

@@ -1,94 +1,130 @@
-"""The functions as processes of their own in Lambda's runtime client, with a real Chroma server and AWS by moto."""
+"""Deployments to operate: a local run, and a stack in moto with the outputs that the commands read."""
 
 import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
-from remora.auth.keys import generate_key, hash_key
-from tests.support.chroma_server import ChromaServer
-from tests.support.runtime_api import FunctionProcess
+from tests.support.local_stack import REPOSITORY, LocalStack, start_local_stack
 
-NAMESPACE = "Remora/example"
-Start = Callable[..., FunctionProcess]
+Remora = Callable[..., subprocess.CompletedProcess[str]]
+STACK = "remora-test"
+_PUBLIC_ACCESS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+_TIERS = ("Light", "Standard", "Heavy")
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run asynchronous tests on asyncio, as the functions do."""
-    return "asyncio"
-
-
-@pytest.fixture
-def bucket(aws_environment: dict[str, str]) -> str:
-    """The name of an empty versioned bucket."""
-    s3 = boto3.client("s3")
-    name = f"operations-{uuid.uuid4()}"
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return name
-
-
-@pytest.fixture
-def key() -> str:
-    """A key of alice's."""
-    return generate_key("alice")
-
-
-@pytest.fixture
-def secret(aws_environment: dict[str, str], key: str) -> str:
-    """The name of the principals secret; alice has a key that was made long ago."""
-    alice = {
-        "scopes": ["read", "write"],
-        "space": "alice",
-        "usage_key": "usage-key-of-alice-0123456789",
-        "keys": [{"sha256": hash_key(key), "created_at": "2026-01-01T00:00:00Z"}],
-    }
-    name = f"principals-{uuid.uuid4()}"
-    boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"principals": {"alice": alice}}))
-    return name
-
-
-@pytest.fixture
-def start(
-    aws_environment: dict[str, str],
-    chroma_server: ChromaServer,
-    model_dir: Path,
-    bucket: str,
-    secret: str,
-    tmp_path: Path,
-) -> Iterator[Start]:
-    """Start an execution environment of a function, with settings that the test may change."""
-    memory = {
-        "REMORA_CHROMA_HOST": chroma_server.host,
-        "REMORA_CHROMA_PORT": str(chroma_server.port),
-        "REMORA_MEMORY_BUCKET": bucket,
-        "REMORA_MODEL_DIR": str(model_dir),
-    }
-    settings: Mapping[str, Mapping[str, str]] = {
-        "connector": memory,
-        "ingest": memory,
-        "upkeep": memory,
-        "authorizer": {"REMORA_PRINCIPALS_SECRET": secret},
-        "watch": {"REMORA_PRINCIPALS_SECRET": secret},
-    }
-    with ExitStack() as stack:
-
-        def started(function: str, *, snap_start: bool = False, **changes: str) -> FunctionProcess:
-            environment = {
-                **aws_environment,
-                "POWERTOOLS_SERVICE_NAME": function,
-                "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
-                **settings[function],
-                **changes,
+_TEMPLATE: dict[str, Any] = {
+    "Parameters": {
+        "Environment": {"Type": "String", "Default": "dev"},
+        "Distribution": {"Type": "String", "Default": "true"},
+    },
+    "Resources": {
+        "ConnectorApi": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": STACK}},
+        "OAuthTable": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            },
+        },
+        "MemoryBucket": {
+            "Type": "AWS::S3::Bucket",
+            "DeletionPolicy": "Retain",
+            "Properties": {
+                "VersioningConfiguration": {"Status": "Enabled"},
+                "PublicAccessBlockConfiguration": dict.fromkeys(_PUBLIC_ACCESS, True),
+            },
+        },
+        **{
+            f"{name.title()}Logs": {
+                "Type": "AWS::Logs::LogGroup",
+                "Properties": {"LogGroupName": f"/aws/lambda/{STACK}-{name}"},
             }
-            log = tmp_path / f"{function}-{uuid.uuid4().hex}.log"
-            return stack.enter_context(
-                FunctionProcess(f"{function}.handler.handler", environment, log=log, snap_start=snap_start)
-            )
+            for name in ("authorizer", "connector", "oauth", "ingest", "upkeep")
+        },
+    },
+    "Outputs": {
+        "ConnectorUrl": {"Value": "https://d111111abcdef8.cloudfront.net/mcp"},
+        "ApiId": {"Value": {"Ref": "ConnectorApi"}},
+        "OAuthTableName": {"Value": {"Ref": "OAuthTable"}},
+        "MemoryBucketName": {"Value": {"Ref": "MemoryBucket"}},
+        "AuthorizerCacheSeconds": {"Value": "60"},
+        "PrincipalsCacheSeconds": {"Value": "30"},
+        **{
+            f"{name}FunctionName": {"Value": f"{STACK}-{name}"}
+            for name in ("Connector", "Authorizer", "OAuth", "Ingest", "Upkeep")
+        },
+    },
+}
 
-        yield started
+
+@dataclass(frozen=True)
+class AwsStack:
+    """A stack in moto.
+
+    Attributes:
+        name: Its name.
+        environment: With it a command reaches it.
+        outputs: Its outputs.
+    """
+
+    name: str
+    environment: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@pytest.fixture
+def aws_stack(aws_environment: dict[str, str]) -> Iterator[AwsStack]:
+    """A stack, as far as commands look at it."""
+    # What moto's CloudFormation does not make.
+    secretsmanager, apigateway = boto3.client("secretsmanager"), boto3.client("apigateway")
+    made = {
+        "PrincipalsSecretArn": secretsmanager.create_secret(
+            Name=f"principals-{uuid.uuid4()}", SecretString='{"principals": {}}'
+        )["ARN"],
+        "SigningSecretArn": secretsmanager.create_secret(Name=f"signing-{uuid.uuid4()}", SecretString="{}")["ARN"],
+        **{f"{tier}UsagePlanId": apigateway.create_usage_plan(name=tier)["id"] for tier in _TIERS},
+    }
+    outputs = {**_TEMPLATE["Outputs"], **{name: {"Value": value} for name, value in made.items()}}
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps({**_TEMPLATE, "Outputs": outputs}))
+    (found,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    yield AwsStack(STACK, aws_environment, {item["OutputKey"]: item["OutputValue"] for item in found["Outputs"]})
+    cloudformation.delete_stack(StackName=STACK)
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Iterator[LocalStack]:
+    """A running `remora dev`."""
+    with start_local_stack(tmp_path_factory.mktemp("operated")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def remora(tmp_path: Path) -> Remora:
+    """Run the command as a process of its own, with a home of its own."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("REMORA_", "XDG_", "AWS_"))
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "remora", *arguments],
+            cwd=REPOSITORY,
+            env={**inherited, "HOME": str(tmp_path), "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+
+    return run

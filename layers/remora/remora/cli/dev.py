@@ -51,7 +51,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument(
         "--parameter-overrides",
-        type=_parameter,
+        type=parameter,
         nargs="+",
         action="extend",
         default=[],
@@ -120,7 +120,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _parameter(text: str) -> tuple[str, str]:
+def parameter(text: str) -> tuple[str, str]:
+    """Return the name and the value of a parameter of the template.
+
+    Raises:
+        ArgumentTypeError: The text is not of the form NAME=VALUE.
+    """
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")

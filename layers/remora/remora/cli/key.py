@@ -2,16 +2,23 @@
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from remora.cli.terminal import (
+    DONE,
+    add_deployment_options,
+    confirm,
+    finish,
+    named_stack,
+    say,
+    table,
+    tell,
+)
 from remora.cli.times import distance, read_duration, read_expiry
-from remora.errors import InvalidArgumentError, RemoraError, UnavailableError
+from remora.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from remora.auth.keys import StoredKey, StoredPrincipal
@@ -19,11 +26,9 @@ if TYPE_CHECKING:
     from remora.principals.service import PrincipalsService
     from remora.principals.stack import Stack
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
-"""Exit statuses: done; it could not be done; Ctrl-C."""
-
 _SCOPES = ("read", "write", "admin")
 _OVERLAP = "24h"
+_INTERRUPTED = "Interrupted. `remora key list` shows what was done."
 
 
 @dataclass(frozen=True)
@@ -120,83 +125,28 @@ def _action(
     actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: _Action, summary: str
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    parser.add_argument("--stack", help="name of the CloudFormation stack (default: REMORA_STACK)")
-    parser.add_argument("--region", help="its AWS region (default: that of your AWS configuration)")
-    parser.add_argument("--profile", help="profile of your AWS configuration (default: AWS_PROFILE)")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(".remora"),
-        metavar="DIR",
-        help="data directory of the local run (default: %(default)s)",
-    )
-    parser.set_defaults(run=lambda arguments: _run(run, arguments))
+    add_deployment_options(parser)
+    parser.set_defaults(run=finish(lambda arguments: run(arguments, _target(arguments)), _INTERRUPTED))
     return parser
-
-
-def _run(action: _Action, arguments: argparse.Namespace) -> int:
-    try:
-        return action(arguments, _target(arguments))
-    except RemoraError as error:
-        _tell(f"remora: {error}")
-        return FAILED
-    except OSError as error:
-        _tell(f"remora: {error.filename or 'Input or output'}: {error.strerror or error}")
-        return FAILED
-    except KeyboardInterrupt:
-        _tell("remora: Interrupted. `remora key list` shows what was done.")
-        return INTERRUPTED
 
 
 def _target(arguments: argparse.Namespace) -> _Target:
     """Return the deployment that is meant: a stack if one is named, else the local run."""
-    import boto3
-    from botocore.config import Config
-
-    from remora.principals.failures import explained
+    from remora.local.connection import PRINCIPAL_ID
+    from remora.operations.deployment import Whereabouts, find
     from remora.principals.service import PrincipalsService
     from remora.principals.stack import read_stack
     from remora.principals.store import PrincipalsStore
     from remora.principals.usage_keys import UsageKeys
 
-    name = arguments.stack or os.environ.get("REMORA_STACK")
-    config: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 30}
-    fixed: frozenset[str] = frozenset()
-    if name:
-        with explained():
-            session = boto3.Session(region_name=arguments.region, profile_name=arguments.profile)
-        endpoint = None
-        config["retries"] = {"mode": "standard", "total_max_attempts": 5}
-    elif arguments.region or arguments.profile:
-        raise InvalidArgumentError("Name the stack too: --stack, or REMORA_STACK.")
-    else:
-        from remora.local.connection import PRINCIPAL_ID
-        from remora.local.principals import LocalAccess
-
-        access = LocalAccess.of(arguments.data)
-        session = boto3.Session(
-            region_name=access.region,
-            aws_access_key_id=access.access_key.get_secret_value(),
-            aws_secret_access_key=access.secret_key.get_secret_value(),
-        )
-        name, endpoint, fixed = access.stack, access.endpoint, frozenset({PRINCIPAL_ID})
-        # No proxy that the environment may name: the server is on this machine.
-        config |= {"proxies": {}, "retries": {"total_max_attempts": 1}}
-    with explained():
-        settings = Config(**config)
-        cloudformation = session.client("cloudformation", endpoint_url=endpoint, config=settings)
-        secretsmanager = session.client("secretsmanager", endpoint_url=endpoint, config=settings)
-        apigateway = session.client("apigateway", endpoint_url=endpoint, config=settings)
-    try:
-        stack = read_stack(cloudformation, name)
-    except UnavailableError:
-        if endpoint is None:
-            raise
-        raise UnavailableError(
-            f"The local run of {arguments.data} does not answer. Start `remora dev` again."
-        ) from None
+    deployment = find(
+        Whereabouts(named_stack(arguments), arguments.region, arguments.profile, data_dir=arguments.data)
+    )
+    stack = read_stack(deployment.client("cloudformation"), deployment.name)
     service = PrincipalsService(
-        PrincipalsStore(secretsmanager, stack.secret), UsageKeys(apigateway, stack.name, stack.plans), fixed=fixed
+        PrincipalsStore(deployment.client("secretsmanager"), stack.secret),
+        UsageKeys(deployment.client("apigateway"), stack.name, stack.plans),
+        fixed=frozenset({PRINCIPAL_ID}) if deployment.is_local else frozenset(),
     )
     return _Target(stack, service)
 
@@ -219,7 +169,7 @@ def _create(arguments: argparse.Namespace, target: _Target) -> int:
     )
     issued = target.service.create(new)
     principal = issued.principal
-    _tell(
+    tell(
         f"Created {new.id}: scopes {_joined(principal.scopes)}, space {principal.space}, tier {principal.tier}, "
         f"{f'a key that {_expiry(principal.keys)}' if principal.keys else 'no key'}."
     )
@@ -240,7 +190,7 @@ def _list(arguments: argparse.Namespace, target: _Target) -> int:
             "size": snapshot.size,
             "capacity": CAPACITY,
         }
-        _say(json.dumps(document, indent=2, ensure_ascii=False))
+        say(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         rows = [
             (
@@ -255,7 +205,7 @@ def _list(arguments: argparse.Namespace, target: _Target) -> int:
             )
             for principal_id, principal in everyone
         ]
-        _say(_table(("ID", "NAME", "SCOPES", "SPACE", "TIER", "KEYS", "EXPIRY", "AGE"), rows))
+        say(table(("ID", "NAME", "SCOPES", "SPACE", "TIER", "KEYS", "EXPIRY", "AGE"), rows))
     _warn_if_full(target)
     return DONE
 
@@ -263,19 +213,19 @@ def _list(arguments: argparse.Namespace, target: _Target) -> int:
 def _show(arguments: argparse.Namespace, target: _Target) -> int:
     principal = target.service.get(arguments.id)
     if arguments.json:
-        _say(json.dumps(_as_json(arguments.id, principal), indent=2, ensure_ascii=False))
+        say(json.dumps(_as_json(arguments.id, principal), indent=2, ensure_ascii=False))
         return DONE
-    _say(f"Id          {arguments.id}{' (disabled)' if principal.disabled else ''}")
-    _say(f"Name        {principal.name or '-'}")
-    _say(f"Scopes      {_joined(principal.scopes)}")
-    _say(f"Space       {principal.space}")
-    _say(f"Tier        {principal.tier}")
-    _say(f"Identities  {_joined(principal.identities) or '-'}")
+    say(f"Id          {arguments.id}{' (disabled)' if principal.disabled else ''}")
+    say(f"Name        {principal.name or '-'}")
+    say(f"Scopes      {_joined(principal.scopes)}")
+    say(f"Space       {principal.space}")
+    say(f"Tier        {principal.tier}")
+    say(f"Identities  {_joined(principal.identities) or '-'}")
     if principal.keys:
-        _say("")
-        _say(_table(("KEY", "EXPIRY", "AGE"), [(key.id, _expiry((key,)), _age((key,))) for key in principal.keys]))
+        say("")
+        say(table(("KEY", "EXPIRY", "AGE"), [(key.id, _expiry((key,)), _age((key,))) for key in principal.keys]))
     else:
-        _say("Keys        -")
+        say("Keys        -")
     return DONE
 
 
@@ -297,7 +247,7 @@ def _set(arguments: argparse.Namespace, target: _Target) -> int:
             "--disable or --enable."
         )
     principal = target.service.change(arguments.id, changes)
-    _tell(
+    tell(
         f"{arguments.id} is now: scopes {_joined(principal.scopes)}, space {principal.space}, tier {principal.tier}"
         f"{', disabled' if principal.disabled else ''}. This holds {_delay(target)}"
     )
@@ -316,7 +266,7 @@ def _rotate(arguments: argparse.Namespace, target: _Target) -> int:
         if others
         else f"What it had is refused {_delay(target)}"
     )
-    _tell(f"{arguments.id} has a new key, which {_expiry(issued.principal.keys[-1:])}. {old}")
+    tell(f"{arguments.id} has a new key, which {_expiry(issued.principal.keys[-1:])}. {old}")
     _hand_out(issued.key)
     _warn_if_full(target)
     return DONE
@@ -325,16 +275,14 @@ def _rotate(arguments: argparse.Namespace, target: _Target) -> int:
 def _revoke(arguments: argparse.Namespace, target: _Target) -> int:
     principal = target.service.get(arguments.id)
     if arguments.key is not None:
-        _confirm(f"Revoke the key {arguments.key} of {arguments.id}?", arguments)
+        confirm(f"Revoke the key {arguments.key} of {arguments.id}?", yes=arguments.yes)
         target.service.revoke_key(arguments.id, arguments.key)
-        _tell(f"Revoked the key {arguments.key} of {arguments.id}. It is refused {_delay(target)}")
+        tell(f"Revoked the key {arguments.key} of {arguments.id}. It is refused {_delay(target)}")
         return DONE
     name = f" ({principal.name})" if principal.name else ""
-    _confirm(f"Revoke {arguments.id}{name} with {len(principal.keys)} key(s)?", arguments)
+    confirm(f"Revoke {arguments.id}{name} with {len(principal.keys)} key(s)?", yes=arguments.yes)
     target.service.revoke(arguments.id)
-    _tell(
-        f"Revoked {arguments.id}; its space {principal.space} stays as it is. Its keys are refused {_delay(target)}"
-    )
+    tell(f"Revoked {arguments.id}; its space {principal.space} stays as it is. Its keys are refused {_delay(target)}")
     return DONE
 
 
@@ -344,8 +292,8 @@ def _revoke(arguments: argparse.Namespace, target: _Target) -> int:
 def _hand_out(key: str | None) -> None:
     """Print a key alone on standard output, where a script can take it."""
     if key is not None:
-        _tell("This is the key. It is not stored and cannot be shown again:")
-        _say(key)
+        tell("This is the key. It is not stored and cannot be shown again:")
+        say(key)
 
 
 def _delay(target: _Target) -> str:
@@ -357,18 +305,7 @@ def _warn_if_full(target: _Target) -> None:
 
     warning = nearly_full(target.service.snapshot())
     if warning is not None:
-        _tell(f"remora: {warning}")
-
-
-def _confirm(question: str, arguments: argparse.Namespace) -> None:
-    if arguments.yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidArgumentError(f"{question} Nobody is there to be asked: give --yes.")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InvalidArgumentError("Nothing was changed.")
+        tell(f"remora: {warning}")
 
 
 def _as_json(principal_id: str, principal: "StoredPrincipal") -> dict[str, object]:
@@ -409,14 +346,6 @@ def _age(keys: "Sequence[StoredKey]") -> str:
     return distance(_now() - created) if created is not None else "-"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [tuple(head), *(tuple(cell or "-" for cell in row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
 def _scopes(given: Iterable[str] | None) -> "frozenset[Scope] | None":
     from remora.auth.principal import Scope
 
@@ -429,12 +358,3 @@ def _joined(words: Iterable[str]) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -35,6 +35,23 @@ class Connection(BaseModel):
     key: str
     parts: tuple[str, ...] = Field(default=(), exclude=True)
 
+    @classmethod
+    def of(cls, data_dir: Path) -> "Connection":
+        """Return how a client reaches the run that uses a data directory.
+
+        Raises:
+            InvalidArgumentError: None does, or its file cannot be read.
+        """
+        path = data_dir / "connection.json"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError:
+            raise InvalidArgumentError(
+                f"No deployment is named, and none runs here ({data_dir}). Name one, or start `remora dev`."
+            ) from None
+        except ValidationError:
+            raise InvalidArgumentError(f"{path} cannot be read. Start `remora dev` again.") from None
+
 
 class LocalPrincipal(BaseModel):
     """The one principal of a local run, the same in every run on a data directory. Kept in `principal.json`.

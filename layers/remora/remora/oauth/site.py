@@ -59,7 +59,8 @@ class Site:
             ValueError: The public URL could be no issuer.
         """
         public_url = (event.get("stageVariables") or {}).get(PUBLIC_URL)
-        return cls.of_url(public_url) if public_url else None
+        # `sam local start-api` hands an expression of the template on as it is, which is no URL.
+        return cls.of_url(public_url) if public_url and isinstance(public_url, str) else None
 
     @property
     def resources(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 import snapshot_restore_py
 
 from remora.snapshots import around_snapshot
-from tests.integration.operations.conftest import Start
+from tests.integration.observability.conftest import Start
 from tests.support.chroma_server import ChromaServer
 from tests.support.lambda_event import result_of, tool_call
 

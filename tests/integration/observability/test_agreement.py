@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from remora.auth.keys import generate_key
-from tests.integration.operations.conftest import NAMESPACE, Start
+from tests.integration.observability.conftest import NAMESPACE, Start
 from tests.support.chroma_server import ChromaServer
 from tests.support.lambda_event import event, tool_call
 from tests.support.observability import Metric, Observability

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from remora.watch.snapshots import unprotected_hours
-from tests.integration.operations.conftest import Start
+from tests.integration.observability.conftest import Start
 
 NEVER = "vol-00000000000000000"
 

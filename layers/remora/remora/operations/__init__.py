@@ -1,0 +1,1 @@
+"""Operating a deployment: finding it, examining it, reading its logs, what it costs, and taking it down."""

@@ -1,0 +1,1 @@
+"""What a deployment costs in a month, by its parameters."""
