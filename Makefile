@@ -15,10 +15,12 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-sam lint format build bench bench-recall lock model clean
+.PHONY: help setup dev test test-sam lint format build bench bench-recall lock model clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
+
+setup: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Install everything that the other targets need
 
 dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --data DIR --log-level L")
 	@exec $(BIN)/remora dev $(ARGS)

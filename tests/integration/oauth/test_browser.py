@@ -14,7 +14,7 @@ import pytest
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 from pydantic import AnyUrl
@@ -24,6 +24,7 @@ from remora.auth.keys import generate_key, hash_key
 from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from tests.conformance.suite import NODE_MODULES
+from tests.integration.oauth.client_memory import Memory
 from tests.integration.oauth.client_site import SECONDS, ClientSite, client_site
 from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient, Web
 
@@ -174,26 +175,6 @@ def authorization_url(
 
 
 # ---- The official client ----
-
-
-@dataclass
-class Memory:
-    """What the client keeps."""
-
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
 
 @dataclass
