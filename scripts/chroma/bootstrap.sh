@@ -11,7 +11,7 @@ export AWS_REGION AWS_USE_DUALSTACK_ENDPOINT=true AWS_PAGER=""
 
 readonly LABEL=chroma-data MOUNT=/var/lib/chroma HOME_DIR=/opt/chroma
 # The same on each machine, because the files on the volume belong to a number.
-readonly CHROMA_UID=3500
+readonly CHROMA_UID=850
 # What an old machine needs to stop Chroma and let go of the volume, and more.
 readonly ATTACH_SECONDS=600 DEVICE_SECONDS=120 START_SECONDS=120
 
@@ -97,7 +97,7 @@ prepare() {
     fail "$VOLUME_ID holds no file system that is known, but is not empty, and is left as it is"
   log "$VOLUME_ID is empty and is formatted"
   mkfs.ext4 -q -m 1 -L "$LABEL" "$1"
-  udevadm settle
+  udevadm trigger --settle --action=change "$1"
 }
 
 mount_volume() {
@@ -138,6 +138,8 @@ install_unit() {
   getent passwd chroma > /dev/null ||
     useradd --system --uid "$CHROMA_UID" --user-group --home-dir "$MOUNT" --no-create-home --shell /sbin/nologin chroma
   install -d -o chroma -g chroma -m 0700 "$MOUNT/data"
+  # Before the unit, whose output goes there before systemd could make it.
+  install -d -o chroma -g chroma -m 0750 /var/log/chroma
   ln -sfn "$HOME_DIR/$CHROMA_VERSION" "$HOME_DIR/current"
   cat > /etc/systemd/system/chroma.service <<UNIT
 [Unit]
@@ -163,7 +165,6 @@ MemoryMax=80%
 MemorySwapMax=0
 TasksMax=256
 LimitNOFILE=65536
-LogsDirectory=chroma
 StandardOutput=append:/var/log/chroma/server.log
 StandardError=inherit
 UMask=0077
@@ -211,7 +212,7 @@ wait_for_chroma() {
     sleep 1
   done
   systemctl stop chroma
-  fail "Chroma $CHROMA_VERSION does not start: $(tail -n 3 /var/log/chroma/server.log | tr '\n' ' ')"
+  fail "Chroma $CHROMA_VERSION does not start: $(tail -n 3 /var/log/chroma/server.log 2> /dev/null | tr '\n' ' ')"
 }
 
 install_session_manager() {
