@@ -40,12 +40,12 @@ trap '(($? == 0)) || fail "could not $step"' EXIT
 # Waits until something is attached to this machine. $1: what it is; $2: prints "<state> <machine>"; $3: attaches it.
 attached() {
   local state holder
-  for ((waited = 0; waited < ATTACH_SECONDS; waited += 5)); do
+  for ((waited = 0; waited < ATTACH_SECONDS; waited += 2)); do
     read -r state holder < <("$2" || true) || true
     [[ $holder != "$instance" ]] || return 0
     # Somebody else's until their machine is gone. A call that fails is tried again: it may be early.
     [[ ${state:-} != available ]] || "$3" > /dev/null || log "$1 cannot be attached yet"
-    sleep 5
+    sleep 2
   done
   fail "$1 is still held by ${holder:-nobody} after $ATTACH_SECONDS seconds"
 }

@@ -10,13 +10,13 @@ rm -rf "$root"
 mkdir -p "$target"
 
 debootstrap --variant=minbase \
-  --include=systemd-sysv,udev,dbus,python3-venv,curl,e2fsprogs,logrotate,procps \
+  --include=systemd-sysv,udev,dbus,python3-venv,curl,e2fsprogs,logrotate \
   "$suite" "$root" "$mirror"
 put() { mkdir -p "$(dirname "$root/$1")" && cat > "$root/$1"; }
 
 put etc/hostname <<< machine
-# Nothing comes from the network: the wheel is beside the user data.
-put etc/pip.conf <<< $'[global]\nno-index = true\nfind-links = /config'
+# Nothing comes from the network: the package index is beside the user data.
+put etc/pip.conf <<< $'[global]\nindex-url = file:///config/index'
 
 # ---- cloud-init: runs the user data once for each machine ----
 put etc/systemd/system/user-data.service <<'UNIT'

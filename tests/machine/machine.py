@@ -1,5 +1,6 @@
 """A container in the place of an EC2 instance: real systemd, udev and disks; stand-ins for AWS (image.sh)."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -81,7 +82,11 @@ class Machine:
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir(parents=True)
         config = self.folder / "config"
-        shutil.copytree(self.wheels, config)
+        package = config / "index" / "chromadb"
+        shutil.copytree(self.wheels, package)
+        # As an index lists a package (PEP 503).
+        links = "".join(f'<a href="{wheel.name}">{wheel.name}</a>' for wheel in package.glob("*.whl"))
+        (package / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
         (config / "user-data").write_text(self.user_data)
         (config / "instance-id").write_text("i-" + uuid.uuid4().hex[:17] + "\n")
         (config / "snapshot-id").write_text(self.snapshot_id + "\n")
@@ -109,7 +114,7 @@ class Machine:
         command = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"]
         # For udev, to tell of a device; and to grow a file system.
         command += ["--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE"]
-        command += [f"--directory={root}", f"--bind={device}", f"--bind-ro={self.folder / 'config'}:/config"]
+        command += [f"--machine=m{uuid.uuid4().hex}", f"--directory={root}", f"--bind={device}", f"--bind-ro={self.folder / 'config'}:/config"]
         with (self.folder / "console.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -120,8 +125,7 @@ class Machine:
                 # systemd manages devices only where it may write to /sys.
                 env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
             )
-        self._leader = int(_until(self._first_child, self.console))
-        _until(lambda: self._enter("systemctl", "is-system-running").stdout.strip() not in {"", "offline"}, self.console)
+        _until(self._entered, self.console)
 
     def stop(self) -> None:
         """Shut it down, as EC2 does before it takes an instance away."""
@@ -133,8 +137,10 @@ class Machine:
     def kill(self) -> None:
         """Cut its power."""
         if self._process is not None:
-            if self._process.poll() is None:
-                os.kill(self._leader or self._process.pid, signal.SIGKILL)
+            # The container's first process, with which all its others end.
+            for process in (self._leader, self._process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
             self._process.wait(SECONDS)
             self._process = None
         subprocess.run(["umount", str(self.folder / "root")], capture_output=True)
@@ -180,10 +186,15 @@ class Machine:
         logs = [self.folder / "console.log", self.folder / "upper" / "var" / "log" / "cloud-init-output.log"]
         return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
 
-    def _first_child(self) -> str:
+    def _entered(self) -> bool:
+        """Return whether systemd answers. The first process of all is a passing one, so it is looked up each time."""
         assert self._process is not None
         assert self._process.poll() is None, self.console()
-        return Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split(" ")[0]
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        if not children:
+            return False
+        self._leader = int(children[0])
+        return self._enter("systemctl", "is-system-running").stdout.strip() not in {"", "offline"}
 
     def _enter(self, *command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
