@@ -68,14 +68,14 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "Installing into $(VENV) (once, a minute or two)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Remora needs Python 3.11 or later: make PYTHON=python3.13 ...")'
 	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(SAM_VENV)/.installed: requirements/sam.txt
 	@echo "Installing the SAM command line into $(SAM_VENV) (once, a minute)"
 	@$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/sam.txt
+	$(SAM_VENV)/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement requirements/sam.txt
 	@touch $@
 
 # The MCP conformance suite and the Inspector run on Node, axe in a browser; the tests that need them say so when they
