@@ -1,6 +1,6 @@
-"""`sam local invoke` for real: the built functions in containers, on a Docker engine that is there or is started here.
+"""`sam local invoke` for real: the built functions in containers, on a Docker engine that runs or is started.
 
-It takes some eight minutes, so it runs only when asked for (`make test-sam`), and says why it does not otherwise.
+It takes some ten minutes, so it runs only when asked for (`make test-sam`), and says why it does not otherwise.
 """
 
 import os

@@ -16,7 +16,7 @@ from remora.config import (
 from remora.oauth.settings import OAuthSettings
 from remora.oauth.signing import SEED
 from remora.oauth.store import BY_PRINCIPAL
-from tests.template.deployed import EVERYTHING, Document, chosen, deployed, source
+from tests.template.deployed import EVERYTHING, TEMPLATE, Document, chosen, deployed, source
 
 FUNCTIONS: dict[str, type[EnvironmentModel]] = {
     "ConnectorFunction": ConnectorSettings,
@@ -269,3 +269,24 @@ def test_layers_are_for_the_functions_runtime() -> None:
     layers = deployed().of_type("AWS::Lambda::LayerVersion")
     assert len(layers) == 3
     assert all(layer["CompatibleRuntimes"] == ["python3.14"] for layer in layers.values())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_environment_of_containers_names_whatever_the_template_would_make(function: str) -> None:
+    document = json.loads((TEMPLATE.parent / "events" / "environment.json").read_text())
+    variables = {
+        name: value for name, value in deployed().environment(function).items() if name.startswith("REMORA_")
+    }
+    resources = {
+        name
+        for name, value in variables.items()
+        if isinstance(value, dict) and value.get("Ref") in deployed().resources
+    }
+    assert set(document) == set(FUNCTIONS)
+    assert set(document[function]) <= set(variables), "`sam local` drops what the template does not have"
+    assert resources <= set(document[function])
+    given = {
+        **{name: str(value) for name, value in variables.items() if isinstance(value, str)},
+        **document[function],
+    }
+    FUNCTIONS[function].from_environment(given)
