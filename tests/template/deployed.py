@@ -17,7 +17,9 @@ TEMPLATE: Final = Path(__file__).parents[2] / "template.yaml"
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "x-amazon-apigateway-any-method")
 
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}
-EVERYTHING: Final = {"HasDistribution": True, "HasDomain": True}
+EVERYTHING: Final = dict.fromkeys(
+    ("HasDistribution", "HasDomain", "HasKey", "LimitsConnectors", "LimitsIngests", "UsesSnapStart"), True
+)
 
 Document = dict[str, Any]
 

@@ -61,11 +61,11 @@ class TestDistribution:
             assert deployed().resources[name]["Condition"] == "HasDistribution"
 
     def test_it_is_given_every_parameter_that_it_has_and_no_other(self) -> None:
-        assert set(deployed().only("AWS::CloudFormation::Stack")["Parameters"]) == set(EDGE["Parameters"])
+        assert set(deployed().resources["Edge"]["Properties"]["Parameters"]) == set(EDGE["Parameters"])
 
     def test_nothing_that_it_needs_needs_it(self) -> None:
         # The stage may name the distribution, because the distribution names the API and not its stage.
-        given = json.dumps(deployed().only("AWS::CloudFormation::Stack"))
+        given = json.dumps(deployed().resources["Edge"]["Properties"])
         (stage,) = deployed().of_type("AWS::ApiGateway::Stage")
         assert stage not in given
         assert "Edge." not in json.dumps(deployed().only("AWS::ApiGateway::RestApi"))
