@@ -26,14 +26,29 @@ ENVIRONMENT_LIMIT = 4096
 LONGEST_ARN = 512
 GATEWAY_LIMIT_SECONDS = 29
 LAYER_LIMIT = 5
-# X-Ray knows no resources for these; everything else must name its own.
+# X-Ray knows no resources for these.
 WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+# Lambda asks for these before it knows a resource, and the function's own code may not use them.
+NETWORK = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
+IN_THE_NETWORK = {"ConnectorRole", "IngestRole", "UpkeepRole"}
 
 
-def statements(role: str) -> list[Document]:
+def every_statement(role: str) -> list[Document]:
     properties = deployed().resources[role]["Properties"]
     assert "ManagedPolicyArns" not in properties
     return [statement for policy in properties["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def statements(role: str) -> list[Document]:
+    """Return what a role allows."""
+    return [statement for statement in every_statement(role) if statement["Effect"] == "Allow"]
 
 
 def actions(statement: Document) -> set[str]:
@@ -47,11 +62,13 @@ def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -
     assert given == FUNCTIONS[function].environment_names()
 
 
-def longest(value: str | dict[str, str]) -> int:
+def longest(value: str | Document) -> int:
     """Return how long the value of an environment variable can be."""
     if isinstance(value, str):
         return len(value)
-    parameter = source()["Parameters"].get(value["Ref"])
+    if "Fn::If" in value:
+        return max(longest(branch) for branch in value["Fn::If"][1:])
+    parameter = source()["Parameters"].get(value.get("Ref"))
     if parameter is None:
         return LONGEST_ARN
     if "MaxLength" in parameter:
@@ -120,7 +137,7 @@ def test_a_role_has_no_wildcards_except_where_aws_knows_no_resources(role: str) 
     for statement in statements(role):
         assert not [action for action in actions(statement) if "*" in action]
         if statement["Resource"] == "*":
-            assert actions(statement) <= WITHOUT_RESOURCES
+            assert actions(statement) <= WITHOUT_RESOURCES | NETWORK
             continue
         for resource in resources(statement):
             (kind,) = resource
@@ -174,7 +191,30 @@ def test_the_connector_may_do_nothing_beyond_logs_traces_and_the_memory_bucket()
     assert {action for action in allowed if not action.startswith("s3:")} == {
         "logs:CreateLogStream",
         "logs:PutLogEvents",
-    } | WITHOUT_RESOURCES
+    } | WITHOUT_RESOURCES | NETWORK
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_lambda_itself_may_make_network_interfaces_with_a_role(role: str) -> None:
+    allowed = set().union(*(actions(item) for item in statements(role)))
+    denied = [item for item in every_statement(role) if item["Effect"] == "Deny"]
+    assert allowed & NETWORK == (NETWORK if role in IN_THE_NETWORK else set())
+    assert [(item["Action"], item["Resource"], item["Condition"]) for item in denied] == (
+        [("ec2:*", "*", {"Null": {"lambda:SourceFunctionArn": "false"}})] if role in IN_THE_NETWORK else []
+    )
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_in_the_network_only_if_it_speaks_to_chroma(function: str) -> None:
+    placed = deployed().resources[function]["Properties"].get("VpcConfig")
+    if function not in {"ConnectorFunction", "IngestFunction", "UpkeepFunction"}:
+        assert placed is None
+        return
+    condition, inside, outside = placed["Fn::If"]
+    assert condition == "HasNetwork"
+    assert inside["SecurityGroupIds"] == [{"Fn::GetAtt": ["Network", "Outputs.FunctionSecurityGroup"]}]
+    assert inside["SubnetIds"] == {"Fn::Split": [",", {"Fn::GetAtt": ["Network", "Outputs.SubnetIds"]}]}
+    assert outside == {"Ref": "AWS::NoValue"}
 
 
 def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:
