@@ -15,7 +15,7 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-sam lint format build bench bench-recall lock model clean
+.PHONY: help setup dev test test-sam lint format build bench bench-recall lock machine model clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -40,6 +40,7 @@ lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the te
 	$(SAM) validate --lint --template stacks/edge.yaml
 
 format: $(VENV)/.installed ## Put the code into its usual form
+	$(BIN)/python scripts/chroma/embed.py
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -57,6 +58,9 @@ lock: $(VENV)/.installed ## Renew the locks from the .in files, at the latest ve
 	$(BIN)/uv pip compile $(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) requirements/sam.in -o requirements/sam.txt
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+machine: ## Build what the tests of the Chroma server's machine start (root, debootstrap, a few minutes)
+	bash tests/machine/image.sh .build/chroma-machine
 
 clean: ## Remove what the other targets made (your data in .remora/ stays)
 	rm -rf $(VENV) $(SAM_VENV) .build .aws-sam .tools

@@ -10,7 +10,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "stacks" / "chroma.yaml"
 
-_BLOCK = re.compile(r"^(?P<indent> *)(?P<head>[^\n]*\| # (?P<path>scripts/chroma/\S+)\n)(?:(?P=indent) +[^\n]*\n|\n)*", re.M)
+_BLOCK = re.compile(
+    r"^(?P<indent> *)(?P<head>[^\n]*\| # (?P<path>scripts/chroma/\S+)\n)(?:(?P=indent) +[^\n]*\n|\n)*", re.M
+)
 
 
 def embedded(template: str) -> str:

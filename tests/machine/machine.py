@@ -114,7 +114,12 @@ class Machine:
         command = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"]
         # For udev, to tell of a device; and to grow a file system.
         command += ["--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE"]
-        command += [f"--machine=m{uuid.uuid4().hex}", f"--directory={root}", f"--bind={device}", f"--bind-ro={self.folder / 'config'}:/config"]
+        command += [
+            f"--machine=m{uuid.uuid4().hex}",
+            f"--directory={root}",
+            f"--bind={device}",
+            f"--bind-ro={self.folder / 'config'}:/config",
+        ]
         with (self.folder / "console.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -110,7 +110,9 @@ def test_nothing_is_installed_beside_the_servers_own_wheel(machine: Machine) -> 
 
 
 def test_the_rest_of_the_machine_is_set_up(machine: Machine) -> None:
-    assert json.loads(machine.run("cat /etc/amazon/ssm/amazon-ssm-agent.json"))["Agent"]["UseDualStackEndpoint"] is True
+    assert (
+        json.loads(machine.run("cat /etc/amazon/ssm/amazon-ssm-agent.json"))["Agent"]["UseDualStackEndpoint"] is True
+    )
     agent = json.loads(machine.run("cat /opt/aws/amazon-cloudwatch-agent/etc/remora.json"))
     assert agent["agent"]["use_dualstack_endpoint"] is True
     assert agent["metrics"]["metrics_collected"]["disk"]["append_dimensions"] == {"Deployment": "remora"}

@@ -46,7 +46,7 @@ def user_data(values: Mapping[str, str]) -> str:
     def text(part: Any) -> str:
         if isinstance(part, str):
             return part
-        (kind, value), = part.items()
+        ((kind, value),) = part.items()
         if kind == "Ref":
             return known[value]
         if kind == "Fn::If":
@@ -58,5 +58,7 @@ def user_data(values: Mapping[str, str]) -> str:
         assert "${" not in template, template
         return template
 
-    separator, parts = resource("chroma", "LaunchTemplate")["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Join"]
+    separator, parts = resource("chroma", "LaunchTemplate")["LaunchTemplateData"]["UserData"]["Fn::Base64"][
+        "Fn::Join"
+    ]
     return str(separator).join(text(part) for part in parts)

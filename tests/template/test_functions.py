@@ -39,13 +39,28 @@ TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 WITHOUT_RESOURCES = {*TRACES, "ec2:DescribeSnapshots", "ec2:DescribeVolumes"}
 # What follows from a stack's name, at most.
 LONGEST_NAMESPACE = len("Remora/") + 128
+# Lambda asks for these before it knows a resource, and the function's own code may not use them.
+NETWORK = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
+IN_THE_NETWORK = {"ConnectorRole", "IngestRole", "UpkeepRole"}
 
 
-def statements(role: str) -> list[Document]:
+def every_statement(role: str) -> list[Document]:
     properties = deployed().resources[role]["Properties"]
     assert "ManagedPolicyArns" not in properties
     policies = chosen(properties["Policies"], EVERYTHING)
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def statements(role: str) -> list[Document]:
+    """Return what a role allows."""
+    return [statement for statement in every_statement(role) if statement["Effect"] == "Allow"]
 
 
 def actions(statement: Document) -> set[str]:
@@ -65,7 +80,9 @@ def longest(value: str | Document) -> int:
         return len(value)
     if "Fn::Sub" in value:
         return LONGEST_NAMESPACE
-    parameter = source()["Parameters"].get(value["Ref"])
+    if "Fn::If" in value:
+        return max(longest(branch) for branch in value["Fn::If"][1:])
+    parameter = source()["Parameters"].get(value.get("Ref"))
     if parameter is None:
         return LONGEST_ARN
     if "MaxLength" in parameter:
@@ -135,7 +152,7 @@ def test_a_role_has_no_wildcards_except_where_aws_knows_no_resources(role: str) 
     for statement in statements(role):
         assert not [action for action in actions(statement) if "*" in action]
         if statement["Resource"] == "*":
-            assert actions(statement) <= WITHOUT_RESOURCES
+            assert actions(statement) <= WITHOUT_RESOURCES | NETWORK
             continue
         for resource in resources(statement):
             (kind,) = resource
@@ -193,7 +210,30 @@ def test_the_connector_may_do_nothing_beyond_logs_traces_and_the_memory_bucket()
         "logs:PutLogEvents",
         "kms:Decrypt",
         "kms:GenerateDataKey",
-    } | TRACES
+    } | TRACES | NETWORK
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_lambda_itself_may_make_network_interfaces_with_a_role(role: str) -> None:
+    allowed = set().union(*(actions(item) for item in statements(role)))
+    denied = [item for item in every_statement(role) if item["Effect"] == "Deny"]
+    assert allowed & NETWORK == (NETWORK if role in IN_THE_NETWORK else set())
+    assert [(item["Action"], item["Resource"], item["Condition"]) for item in denied] == (
+        [("ec2:*", "*", {"Null": {"lambda:SourceFunctionArn": "false"}})] if role in IN_THE_NETWORK else []
+    )
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_in_the_network_only_if_it_speaks_to_chroma(function: str) -> None:
+    placed = deployed().resources[function]["Properties"].get("VpcConfig")
+    if function not in {"ConnectorFunction", "IngestFunction", "UpkeepFunction"}:
+        assert placed is None
+        return
+    condition, inside, outside = placed["Fn::If"]
+    assert condition == "HasNetwork"
+    assert inside["SecurityGroupIds"] == [{"Fn::GetAtt": ["Network", "Outputs.FunctionSecurityGroup"]}]
+    assert inside["SubnetIds"] == {"Fn::Split": [",", {"Fn::GetAtt": ["Network", "Outputs.SubnetIds"]}]}
+    assert outside == {"Ref": "AWS::NoValue"}
 
 
 def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:

@@ -32,8 +32,8 @@ def test_a_default_is_a_value_that_would_be_accepted(name: str) -> None:
     assert re.fullmatch(parameter.get("AllowedPattern", ".*"), str(default))
 
 
-def test_only_the_chroma_host_has_no_default() -> None:
-    assert [name for name in PARAMETERS if "Default" not in PARAMETERS[name]] == ["ChromaHost"]
+def test_nothing_has_to_be_filled_in() -> None:
+    assert [name for name in PARAMETERS if "Default" not in PARAMETERS[name]] == []
 
 
 def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
@@ -62,7 +62,18 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
         ("ChromaHost", "10.0.3.7", True),
         ("ChromaHost", "http://chroma.internal", False),
         ("ChromaHost", "chroma.internal:8000", False),
-        ("ChromaHost", "", False),
+        ("ChromaHost", "", True),
+        ("ChromaInstanceType", "t4g.small", True),
+        ("ChromaInstanceType", "m7gd.large", True),
+        ("ChromaInstanceType", "t3.small", False),
+        ("ChromaVersion", "1.5.9", True),
+        ("ChromaVersion", "latest", False),
+        ("ChromaPatchTime", "Sun *-*-* 03:30:00", True),
+        ("ChromaPatchTime", "daily' && reboot", False),
+        ("VpcCidr", "10.42.0.0/24", True),
+        ("VpcCidr", "10.42.0.0/28", False),
+        ("SubnetIds", "subnet-0123456789abcdef0,subnet-0123456789abcdef1", True),
+        ("SubnetIds", "subnet-0123456789abcdef0, subnet-0123456789abcdef1", False),
         ("AccessLogRoleArn", "arn:aws:iam::123456789012:role/api-gateway-logs", True),
         ("AccessLogRoleArn", "api-gateway-logs", False),
         ("OutsideIssuer", "", True),

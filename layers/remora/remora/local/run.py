@@ -207,6 +207,8 @@ def _parameters(options: Options, chroma: ChromaServer, root_url: str) -> dict[s
     """Return the parameters: what a local run knows by itself, where the template asks for it, and what was given."""
     defaults = parameter_defaults(options.template)
     known = {
+        # The run has a server of its own, and no network.
+        "ChromaMode": "external",
         "ChromaHost": "127.0.0.1",
         "ChromaPort": str(chroma.port),
         "ChromaSsl": "false",
