@@ -11,12 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from chromadb import HttpClient
 from chromadb.api.models.Collection import Collection
-from importlib.metadata import version
 
 from scripts.chroma import ready
 from tests.machine.machine import IMAGE, Machine, empty_disk, free_port, missing

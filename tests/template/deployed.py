@@ -18,7 +18,17 @@ METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "x
 
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 EVERYTHING: Final = dict.fromkeys(
-    ("HasDistribution", "HasDomain", "HasKey", "LimitsConnectors", "LimitsIngests", "UsesSnapStart"), True
+    (
+        "HasDistribution",
+        "HasDomain",
+        "HasKey",
+        "HasNetwork",
+        "HasServer",
+        "LimitsConnectors",
+        "LimitsIngests",
+        "UsesSnapStart",
+    ),
+    True,
 )
 
 Document = dict[str, Any]

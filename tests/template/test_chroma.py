@@ -1,4 +1,4 @@
-"""The Chroma server's template: what may be lost, what may not, and who may do what. Rules of AWS: docs/aws-facts.md."""
+"""The Chroma server's template: what may be lost and who may do what. Rules of AWS: docs/aws-facts.md."""
 
 import base64
 import itertools
@@ -72,7 +72,7 @@ def test_a_parameter_cannot_end_its_quotes_in_the_user_data() -> None:
 
 
 def test_every_call_of_the_bootstrap_is_one_that_ec2_knows() -> None:
-    calls = re.findall(r"^ +aws (ec2 (?:.*\\\n)*.*)$", user_data({}), re.M)
+    calls = re.findall(r"^ +aws (ec2 (?:.*\\\n)*.*)$", user_data({}), re.MULTILINE)
     assert len(calls) == 5
     model = boto3.client("ec2", region_name="eu-central-1").meta.service_model
     for call in calls:

@@ -77,7 +77,16 @@ def test_everything_that_a_function_is_told_has_a_number_that_makes_a_new_versio
     role, logs = f"{function.removesuffix('Function')}Role", f"{function.removesuffix('Function')}Logs"
     # What they are is fixed with the stack; what they hold is none of a version's business.
     # The origin secret is there or not as the parameter says.
-    constant = {role, logs, "OriginSecret", "Settings", "AWS::StackName", "AWS::Region", "AWS::NoValue", "Environment"}
+    constant = {
+        role,
+        logs,
+        "OriginSecret",
+        "Settings",
+        "AWS::StackName",
+        "AWS::Region",
+        "AWS::NoValue",
+        "Environment",
+    }
     content = deployed().only("AWS::AppConfig::HostedConfigurationVersion")["Content"]
     assert names - constant <= set(references(content))
 

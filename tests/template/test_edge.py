@@ -145,7 +145,7 @@ class TestAddressLimit:
             assert resource["Condition"] == "LimitsAddresses"
 
     def test_a_limit_that_waf_does_not_count_to_is_refused(self) -> None:
-        ((assertion,),) = (rule["Assertions"] for rule in source()["Rules"].values())
+        (assertion,) = source()["Rules"]["RateLimit"]["Assertions"]
         refused, value = assertion["Assert"]["Fn::Not"][0]["Fn::Contains"]
         assert value == {"Ref": "RateLimitPerAddress"}
         assert refused == [str(number) for number in range(1, 10)]

@@ -18,7 +18,6 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 from pydantic import AnyUrl
-from tests.integration.oauth.loopback import served
 
 from remora.auth.keys import generate_key, hash_key
 from remora.aws import Aws
@@ -27,6 +26,7 @@ from tests.conformance.suite import NODE_MODULES
 from tests.integration.oauth.client_memory import Memory
 from tests.integration.oauth.client_site import SECONDS, ClientSite, client_site
 from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient, Web
+from tests.integration.oauth.loopback import served
 
 pytestmark = pytest.mark.anyio
 
