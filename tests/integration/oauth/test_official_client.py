@@ -10,12 +10,11 @@ import pytest
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from pydantic import AnyUrl
 
 from remora.oauth.settings import OAuthSettings
-from tests.integration.oauth.client_memory import Memory
 from tests.integration.oauth.deployment import Deployment, Pkce, Web, form_of, query_of
 from tests.integration.oauth.loopback import served
 
@@ -42,6 +41,26 @@ def running(new_settings: Callable[[], OAuthSettings], secretsmanager: SecretsMa
 
     with served(deploy) as deployment:
         yield deployment
+
+
+@dataclass
+class Memory:
+    """What the client keeps."""
+
+    tokens: OAuthToken | None = None
+    client: OAuthClientInformationFull | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
 
 
 @dataclass
