@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from mypy_boto3_secretsmanager import SecretsManagerClient
 from playwright.async_api import Browser, expect
 
 from remora.auth.keys import generate_key, hash_key
-from remora.oauth.settings import OAuthSettings
 from tests.conformance.suite import NODE_MODULES
-from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient, Web
+from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient
 from tests.integration.oauth.serving import served_to_browsers
 from tests.support.browser import Window, launched
 from tests.support.client_site import ClientSite, client_site
@@ -38,16 +37,11 @@ async def chromium(anyio_backend: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-def running(new_settings: Callable[[], OAuthSettings], secretsmanager: SecretsManagerClient) -> Iterator[Deployment]:
+def running(deployment: Deployment) -> Iterator[Deployment]:
     """An authorization server on a loopback port."""
-
-    def deploy(url: str) -> Deployment:
-        deployment = Deployment(new_settings(), url, Web(), secretsmanager)
-        deployment.let_bob_in_too()
-        return deployment
-
-    with served_to_browsers(deploy) as deployment:
-        yield deployment
+    deployment.let_bob_in_too()
+    with served_to_browsers(lambda url: replace(deployment, issuer=url)) as running:
+        yield running
 
 
 @pytest.fixture
