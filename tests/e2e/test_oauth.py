@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -12,9 +11,10 @@ import pytest
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from pydantic import AnyUrl
 
+from tests.support.client_memory import Memory
 from tests.support.consent import Person, parameters_of
 from tests.support.local_stack import LocalStack
 
@@ -22,26 +22,6 @@ CALLBACK = "http://localhost:33418/callback"
 # Its description is built in, since this machine may not reach it; the port of a loopback address is the client's.
 CLAUDE_CODE = "https://claude.ai/oauth/claude-code-client-metadata"
 HANDSHAKE_REVISIONS = ["2025-03-26", "2025-06-18", "2025-11-25"]
-
-
-@dataclass
-class Memory:
-    """What the client keeps."""
-
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
 
 class Assistant:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -149,9 +150,7 @@ def test_a_session_outlives_one_rotation_of_the_signing_key_and_not_two(deployme
 
 def test_a_session_of_another_deployment_is_none(deployment: Deployment) -> None:
     # Even of one that signs with the same key.
-    other = Deployment(
-        deployment.settings, "https://other.example", deployment.web, deployment.aws, deployment.secretsmanager
-    )
+    other = replace(deployment, issuer="https://other.example")
     other.sign_in(deployment.key)
     cookie = f"__Host-remora-session={other.session}"
     assert other.session

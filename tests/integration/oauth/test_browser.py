@@ -1,39 +1,26 @@
-"""The pages in a real browser: consent from the client's redirect to its callback, the session, and the account."""
+"""The pages in a real browser: what a person does on them, what other sites can do to them, and how they are made."""
 
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import anyio.to_thread
-import httpx2
 import pytest
-from mcp.client.auth import OAuthClientProvider
-from mcp.client.client import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
-from mypy_boto3_secretsmanager import SecretsManagerClient
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
-from pydantic import AnyUrl
+from playwright.async_api import Browser, expect
 
 from remora.auth.keys import generate_key, hash_key
-from remora.aws import Aws
-from remora.oauth.settings import OAuthSettings
 from tests.conformance.suite import NODE_MODULES
-from tests.integration.oauth.client_memory import Memory
-from tests.integration.oauth.client_site import SECONDS, ClientSite, client_site
-from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient, Web
-from tests.integration.oauth.loopback import served
+from tests.integration.oauth.deployment import Deployment, Pkce, RegisteredClient
+from tests.integration.oauth.serving import served_to_browsers
+from tests.support.browser import Window, launched
+from tests.support.client_site import ClientSite, client_site
 
 pytestmark = pytest.mark.anyio
 
 AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 PHONE, DESK = 360, 1280
-# What Chromium writes into the console when an answer's status says that something was wrong, as it should.
-REFUSAL = "Failed to load resource: the server responded with a status of 40"
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +32,16 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def chromium(anyio_backend: str) -> AsyncIterator[Browser]:
     """The system's Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next((found for found in map(shutil.which, names) if found), None)
-    if program is None:
-        pytest.skip(f"There is no browser: none of {', '.join(names)} is installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-background-networking"]
-        )
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
-def running(
-    new_settings: Callable[[], OAuthSettings], aws: Aws, secretsmanager: SecretsManagerClient
-) -> Iterator[Deployment]:
+def running(deployment: Deployment) -> Iterator[Deployment]:
     """An authorization server on a loopback port."""
-
-    def deploy(url: str) -> Deployment:
-        deployment = Deployment(new_settings(), url, Web(), aws, secretsmanager)
-        deployment.let_bob_in_too()
-        return deployment
-
-    with served(deploy) as deployment:
-        yield deployment
+    deployment.let_bob_in_too()
+    with served_to_browsers(lambda url: replace(deployment, issuer=url)) as running:
+        yield running
 
 
 @pytest.fixture
@@ -79,84 +51,21 @@ def client() -> Iterator[ClientSite]:
         yield site
 
 
-@dataclass
-class Window:
-    """A browser window, and what the browser complained about in it.
-
-    Attributes:
-        page: What is open in it.
-        problems: Errors of scripts, of the security policy, and requests to anybody but the two sites.
-    """
-
-    page: Page
-    allowed: tuple[str, ...]
-    problems: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        """Take down what goes wrong."""
-        self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        self.page.on("request", self._asked)
-
-    def _said(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not message.text.startswith(REFUSAL):
-            self.problems.append(f"console: {message.text}")
-
-    def _asked(self, request: Request) -> None:
-        if not request.url.startswith(self.allowed):
-            self.problems.append(f"request: {request.url}")
-
-    async def sign_in(self, key: str, button: str = "Continue") -> None:
-        """Type a key, and go on."""
-        await self.page.get_by_label("Your Remora key").fill(key)
-        await self.page.get_by_role("button", name=button).click()
-
-    async def heading(self, words: str) -> None:
-        """Wait for a page with this heading, which must be its only one of the first level."""
-        await expect(self.page.get_by_role("heading", level=1)).to_have_text(words)
-
-    async def press(self, *keys: str) -> None:
-        """Press keys, one after the other."""
-        for key in keys:
-            await self.page.keyboard.press(key)
-
-    async def tab_to(self, role: str, name: str) -> None:
-        """Press Tab until something has the focus."""
-        wanted = self.page.get_by_role(role, name=name, exact=True).first  # type: ignore[arg-type]
-        for _ in range(20):
-            await self.press("Tab")
-            if await wanted.evaluate("element => element === document.activeElement"):
-                return
-        raise AssertionError(f"The keyboard does not reach {name}")
-
-
 OpenWindow = Callable[..., Awaitable[Window]]
 
 
 @pytest.fixture
 async def open_window(chromium: Browser, running: Deployment, client: ClientSite) -> AsyncIterator[OpenWindow]:
-    """Open a window of a browser that knows nothing yet; in the end nothing may have gone wrong in it."""
-    contexts: list[BrowserContext] = []
+    """Open a window; in the end nothing may have gone wrong in it."""
     windows: list[Window] = []
 
-    async def open_one(*, width: int = DESK, scripts: bool = True, scheme: str = "light") -> Window:
-        context = await chromium.new_context(
-            viewport={"width": width, "height": 800},
-            java_script_enabled=scripts,
-            color_scheme=scheme,  # type: ignore[arg-type]
-        )
-        context.set_default_timeout(SECONDS * 1000)
-        contexts.append(context)
-        window = Window(await context.new_page(), (running.issuer + "/", client.url + "/"))
-        window.watch()
-        windows.append(window)
-        return window
+    async def open_one(**kind: Any) -> Window:
+        windows.append(await Window.open(chromium, running.issuer + "/", client.url + "/", **kind))
+        return windows[-1]
 
     yield open_one
-    problems = [problem for window in windows for problem in window.problems]
-    for context in contexts:
-        await context.close()
-    assert problems == []
+    for window in windows:
+        await window.close()
 
 
 @pytest.fixture
@@ -174,135 +83,43 @@ def authorization_url(
     return registered, f"{deployment.issuer}/authorize?{urlencode(parameters)}"
 
 
-# ---- The official client ----
+# ---- What a person does ----
 
 
-@dataclass
-class Assistant:
-    """The official MCP client, whose person uses the window.
-
-    Attributes:
-        person: What the person does once the client has opened the page.
-        asked: How often the client has asked them.
-    """
-
-    deployment: Deployment
-    site: ClientSite
-    window: Window
-    person: Callable[[], Awaitable[None]]
-    name: str = "Official client"
-    memory: Memory = field(default_factory=Memory)
-    asked: int = 0
-
-    def __post_init__(self) -> None:
-        self.oauth = OAuthClientProvider(
-            server_url=f"{self.deployment.issuer}/mcp",
-            client_metadata=OAuthClientMetadata(redirect_uris=[AnyUrl(self.site.callback)], client_name=self.name),
-            storage=self.memory,
-            redirect_handler=self._open,
-            callback_handler=self._answer,
-        )
-
-    async def _open(self, url: str) -> None:
-        self.asked += 1
-        # By a link of its own site, as assistants on the web do.
-        await self.window.page.goto(self.site.link(url))
-        await self.window.page.get_by_role("link", name="Connect").click()
-        await self.person()
-
-    async def _answer(self) -> AuthorizationCodeResult:
-        answer = await anyio.to_thread.run_sync(self.site.answer)
-        return AuthorizationCodeResult(code=answer["code"], state=answer["state"], iss=answer["iss"])
-
-    async def call(self) -> str:
-        """Call the tool, and return what it said."""
-        async with httpx2.AsyncClient(auth=self.oauth, timeout=30) as http:
-            transport = streamable_http_client(f"{self.deployment.issuer}/mcp", http_client=http)
-            async with Client(transport) as session:
-                result = await session.call_tool("whoami", {})
-                return str(result.content[0].text)  # type: ignore[union-attr]
-
-    def forget_access_token(self) -> None:
-        """Make the client need its refresh token."""
-        self.oauth.context.token_expiry_time = time.time() - 1
-
-
-async def test_a_person_connects_the_official_client_sees_it_in_their_account_and_disconnects_it(
+async def test_a_person_connects_two_clients_with_one_sign_in_and_disconnects_one(
     running: Deployment, client: ClientSite, window: Window
 ) -> None:
     page = window.page
-
-    async def types_a_wrong_key_and_then_the_right_one() -> None:
-        await window.heading("Official client wants to use your Remora")
-        await window.sign_in(generate_key("alice"))
-        await expect(page.get_by_role("alert")).to_have_text("This key is not valid here.")
-        await expect(page.get_by_label("Your Remora key")).to_have_value("")
-        await expect(page.get_by_label("Your Remora key")).to_have_attribute("aria-invalid", "true")
-        await window.sign_in(running.key)
-        await allows()
-
-    async def allows() -> None:
-        await window.heading("Allow Official client?")
+    connections = []
+    for number, name in enumerate(("First", "Second")):
+        pkce = Pkce.generate()
+        registered, url = authorization_url(running, client, pkce, client_name=name)
+        await page.goto(client.link(url))
+        await page.get_by_role("link", name="Connect").click()
+        if number == 0:
+            await window.heading("First wants to use your Remora")
+            await window.sign_in(generate_key("alice"))
+            await expect(page.get_by_role("alert")).to_have_text("This key is not valid here.")
+            await expect(page.get_by_label("Your Remora key")).to_have_value("")
+            await expect(page.get_by_label("Your Remora key")).to_have_attribute("aria-invalid", "true")
+            await window.sign_in(running.key)
+        await window.heading(f"Allow {name}?")
         await expect(page.get_by_text("alice-space")).to_be_visible()
         assert await page.get_by_label("Your Remora key").count() == 0
         await page.get_by_role("button", name="Allow").click()
         await window.heading("Back at the client")
-
-    first = Assistant(running, client, window, types_a_wrong_key_and_then_the_right_one)
-    assert await first.call() == "alice"
-
-    # The browser is signed in now: the next client needs the decision, and not the key.
-    second = Assistant(running, client, window, allows)
-    assert await second.call() == "alice"
-    second.forget_access_token()
-    assert await second.call() == "alice"
-    assert (first.asked, second.asked) == (1, 1)
+        tokens = running.redeem(registered, pkce, client.answer()["code"]).json()
+        connections.append((registered, tokens["refresh_token"]))
 
     await page.goto(f"{running.issuer}/account")
     await window.heading("Your account")
     cards = page.get_by_role("listitem").filter(has=page.get_by_role("heading", level=3))
     await expect(cards).to_have_count(2)
-    # What was used last stands first; the second was used a moment ago, or in the same second.
-    await cards.first.get_by_role("button", name="Disconnect").click()
+    await cards.filter(has_text="First").get_by_role("button", name="Disconnect").click()
     await expect(page.get_by_role("status")).to_contain_text("The application is disconnected.")
     await expect(cards).to_have_count(1)
-
-    outcomes = []
-    for assistant in (first, second):
-        tokens, registered = assistant.memory.tokens, assistant.memory.client
-        assert tokens is not None
-        assert registered is not None
-        answer = running.browser.post(
-            "/token",
-            data={"grant_type": "refresh_token", "refresh_token": str(tokens.refresh_token)},
-            auth=(str(registered.client_id), str(registered.client_secret)),
-        )
-        outcomes.append(answer.status_code)
-    assert sorted(outcomes) == [200, 400]
-
-
-async def test_a_client_that_was_disconnected_has_to_ask_again(
-    running: Deployment, client: ClientSite, window: Window
-) -> None:
-    page = window.page
-
-    async def allows() -> None:
-        if await page.get_by_label("Your Remora key").count():
-            await window.sign_in(running.key)
-        await page.get_by_role("button", name="Allow").click()
-        await window.heading("Back at the client")
-
-    assistant = Assistant(running, client, window, allows)
-    await assistant.call()
-    await page.goto(f"{running.issuer}/account")
-    await page.get_by_role("button", name="Disconnect").click()
-    await expect(page.get_by_text("None. When you add this server")).to_be_visible()
-    assistant.forget_access_token()
-    assert await assistant.call() == "alice"
-    assert assistant.asked == 2
-
-
-# ---- What a person does ----
+    await expect(cards).to_contain_text("Second")
+    assert [running.refresh(*connection).status_code for connection in connections] == [400, 200]
 
 
 @pytest.mark.parametrize("signed_in", [False, True], ids=["before signing in", "signed in"])
@@ -492,18 +309,18 @@ async def _walk(running: Deployment, client: ClientSite, window: Window) -> Asyn
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_every_page_is_accessible_and_fits_the_screen(
     running: Deployment,
     client: ClientSite,
     open_window: OpenWindow,
     tmp_path: Path,
     width: int,
-    scheme: str,
+    dark: bool,
 ) -> None:
     if not AXE.exists():
         pytest.fail("axe-core is not installed; `make test` installs it (it needs npm)")
-    window = await open_window(width=width, scheme=scheme)
+    window = await open_window(width=width, dark=dark)
     seen = []
     async for name in _walk(running, client, window):
         page = window.page
