@@ -21,7 +21,7 @@ from remora.operations.deployment import Deployment
 from remora.operations.text import clean
 from remora.principals.failures import code_of, explained
 
-FUNCTIONS: Final = ("authorizer", "connector", "oauth", "ingest", "upkeep")
+FUNCTIONS: Final = ("authorizer", "connector", "oauth", "ingest", "upkeep", "watch")
 """The functions, by the ends of their log groups' names."""
 
 API: Final = "api"

@@ -138,7 +138,7 @@ def _items(parameters: _Parameters, usage: Usage) -> Iterator[Item]:
 
 
 def _server(parameters: _Parameters, usage: Usage) -> Iterator[Item]:
-    kind = parameters.text("InstanceType", "t4g.small")
+    kind = parameters.text("ChromaInstanceType", "t4g.micro")
     if kind not in prices.INSTANCES:
         raise InvalidArgumentError(
             f"The price of the instance type {kind} is not known here; known are "
@@ -146,8 +146,8 @@ def _server(parameters: _Parameters, usage: Usage) -> Iterator[Item]:
             f"{prices.INSTANCES['t4g.small'].source} has it."
         )
     yield Item(f"Chroma server ({kind})", HOURS, prices.INSTANCES[kind])
-    yield Item("Chroma server's disks", parameters.number("VolumeGiB", 20) + SYSTEM_DISK_GB, prices.VOLUME)
-    kept = parameters.number("SnapshotsKept", 7)
+    yield Item("Chroma server's disks", parameters.number("ChromaVolumeGiB", 20) + SYSTEM_DISK_GB, prices.VOLUME)
+    kept = parameters.number("ChromaSnapshotsKept", 7)
     yield Item("snapshots", usage.data_gb * (1 + usage.daily_change * kept), prices.SNAPSHOT)
 
 

@@ -35,6 +35,7 @@ _FUNCTION_OUTPUTS: Final = {
     "oauth": "OAuthFunctionName",
     "ingest": "IngestFunctionName",
     "upkeep": "UpkeepFunctionName",
+    "watch": "WatchFunctionName",
 }
 _ELSEWHERE = "this is no AWS account"
 
