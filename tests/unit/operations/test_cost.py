@@ -35,7 +35,7 @@ def test_a_chroma_elsewhere_costs_nothing_here() -> None:
         ({"NatGateway": "true"}, 36),
         ({"SnapStart": "true"}, 6),
         ({"RateLimitPerAddress": "1000"}, 6),
-        ({"InstanceType": "t4g.medium"}, 12),
+        ({"ChromaInstanceType": "t4g.medium"}, 18),
         ({"ChromaVolumeGiB": "120"}, 8),
     ],
 )
@@ -62,7 +62,7 @@ def test_what_is_free_is_not_charged() -> None:
 
 def test_an_instance_type_without_a_known_price_is_not_guessed() -> None:
     with pytest.raises(InvalidArgumentError, match="x2gd"):
-        cost(parameters={"InstanceType": "x2gd.medium"})
+        cost(parameters={"ChromaInstanceType": "x2gd.medium"})
 
 
 def test_a_parameter_that_is_no_number_is_named() -> None:
