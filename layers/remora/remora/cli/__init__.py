@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from remora import __version__
-from remora.cli import dev, memory
+from remora.cli import backup, chroma, dev, memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     dev.add_command(commands)
     memory.add_command(commands)
+    chroma.add_command(commands)
+    backup.add_command(commands)
     parsed = parser.parse_args(arguments)
     status: int = parsed.run(parsed)
     return status
