@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "stacks" / "chroma.yaml"
 
 _BLOCK = re.compile(
-    r"^(?P<indent> *)(?P<head>[^\n]*\| # (?P<path>scripts/chroma/\S+)\n)(?:(?P=indent) +[^\n]*\n|\n)*", re.M
+    r"^(?P<indent> *)(?P<head>[^\n]*\| # (?P<path>scripts/chroma/\S+)\n)(?:(?P=indent) +[^\n]*\n|\n)*", re.MULTILINE
 )
 
 

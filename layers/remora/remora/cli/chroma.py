@@ -33,14 +33,15 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _upgrade(arguments: argparse.Namespace, server: "ChromaServer", _: "Backups") -> int:
     deployment = server.deployment()
     question = (
-        f"Chroma {deployment.version} of {deployment.stack} becomes {arguments.to}, on a new machine. Memory does not "
-        "answer for some minutes meanwhile; a snapshot is made first."
+        f"Chroma {deployment.version} of {deployment.stack} becomes {arguments.to}, on a new machine. Memory does "
+        "not answer for some minutes meanwhile; a snapshot is made first."
     )
     if not agreed(arguments, question):
         return DECLINED
     upgraded = server.upgrade(arguments.to, say)
     say(
-        f"{deployment.stack} runs Chroma {upgraded.after}. To go back to {upgraded.before} and the data from before:\n"
+        f"{deployment.stack} runs Chroma {upgraded.after}. To go back to {upgraded.before}, and to the data from "
+        "before:\n"
         f"  remora backup restore {upgraded.backup.id} --chroma-version {upgraded.before} --stack {deployment.stack}"
     )
     return DONE

@@ -1,4 +1,4 @@
-"""What the commands share that operate a deployment's Chroma server: which stack is meant, and how errors are told."""
+"""What the commands share that operate a Chroma server: which stack is meant, and how errors are told."""
 
 import argparse
 import os
