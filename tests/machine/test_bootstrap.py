@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,8 +67,12 @@ def machine(make: Callable[..., Machine], volume: Path) -> Iterator[Machine]:
         assert "is empty and is formatted" in machine.bootstrapped()
         assert machine.answer()[0] == 200
         collection = HttpClient(host="127.0.0.1", port=machine.port).create_collection("drill")
-        collection.add(ids=IDS, embeddings=[[float(number), 1.0, 0.0] for number in range(len(IDS))], documents=IDS)
+        collection.add(ids=IDS, embeddings=[vector(number) for number in range(len(IDS))], documents=IDS)
         yield machine
+
+
+def vector(number: int) -> Sequence[float]:
+    return [float(number), 1.0, 0.0]
 
 
 def drill(machine: Machine) -> Collection:
@@ -78,7 +82,7 @@ def drill(machine: Machine) -> Collection:
 
 def intact(machine: Machine) -> bool:
     collection = drill(machine)
-    (nearest,) = collection.query(query_embeddings=[[7.0, 1.0, 0.0]], n_results=1)["ids"]
+    (nearest,) = collection.query(query_embeddings=[vector(7)], n_results=1)["ids"]
     return sorted(collection.get()["ids"]) == sorted(IDS) and nearest == ["m7"]
 
 

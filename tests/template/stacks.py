@@ -48,7 +48,7 @@ def user_data(values: Mapping[str, str]) -> str:
             return part
         ((kind, value),) = part.items()
         if kind == "Ref":
-            return known[value]
+            return known[str(value)]
         if kind == "Fn::If":
             return text(value[2])
         assert kind == "Fn::Sub"
@@ -56,7 +56,7 @@ def user_data(values: Mapping[str, str]) -> str:
         for name, item in {**known, **{name: text(item) for name, item in variables.items()}}.items():
             template = template.replace(f"${{{name}}}", item)
         assert "${" not in template, template
-        return template
+        return str(template)
 
     separator, parts = resource("chroma", "LaunchTemplate")["LaunchTemplateData"]["UserData"]["Fn::Base64"][
         "Fn::Join"

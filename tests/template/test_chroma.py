@@ -1,4 +1,4 @@
-"""The Chroma server's template: what may be lost and who may do what. Rules of AWS: docs/aws-facts.md."""
+"""The Chroma server's template: what may be lost, what may not, and who may do what. Rules: docs/aws-facts.md."""
 
 import base64
 import itertools
@@ -12,6 +12,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from remora.cli.chroma import TESTED_VERSION
 from scripts.chroma.embed import TEMPLATE, embedded
 from tests.template.deployed import Document, deployed, source
 from tests.template.stacks import resource, stack, user_data
@@ -79,6 +80,7 @@ def test_every_call_of_the_bootstrap_is_one_that_ec2_knows() -> None:
         words = shlex.split(call.replace("\\\n", " "))
         operation = model.operation_model("".join(part.title() for part in words[1].split("-")))
         given = {word[2:] for word in words[2:] if word.startswith("--")} - {"output", "query"}
+        assert operation.input_shape is not None
         known = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in operation.input_shape.members}
         assert given <= known
 
@@ -163,7 +165,7 @@ def test_snapshots_are_of_this_deployment_and_carry_its_tag() -> None:
 
 def test_the_pinned_version_is_the_one_that_remora_is_tested_with() -> None:
     pinned = source()["Parameters"]
-    assert pinned["ChromaVersion"]["Default"] == version("chromadb")
+    assert pinned["ChromaVersion"]["Default"] == version("chromadb") == TESTED_VERSION
     locked = (Path(TEMPLATE).parents[1] / "requirements" / "dev.txt").read_text()
     assert f"--hash=sha256:{pinned['ChromaSha256']['Default']}" in locked
 
@@ -171,14 +173,14 @@ def test_the_pinned_version_is_the_one_that_remora_is_tested_with() -> None:
 # ---- what the main template asks of them ----
 
 
-def holds(condition: Document | str, values: dict[str, str]) -> bool:
+def holds(condition: Document, values: dict[str, str]) -> bool:
     """Evaluate a condition function."""
-    ((kind, operands),) = condition.items() if isinstance(condition, dict) else ()
+    ((kind, operands),) = condition.items()
     if kind == "Fn::Equals":
         left, right = (values[item["Ref"]] if isinstance(item, dict) else item for item in operands)
         return bool(left == right)
     results = [holds(operand, values) for operand in operands]
-    return {"Fn::Not": not results[0], "Fn::And": all(results), "Fn::Or": any(results)}[kind]
+    return bool({"Fn::Not": not results[0], "Fn::And": all(results), "Fn::Or": any(results)}[kind])
 
 
 def refusals(**parameters: str) -> list[str]:
