@@ -31,15 +31,8 @@ _PREPARED = "REMORA-PREPARED"
 _POLL_SECONDS = 10.0
 _SECONDS_BETWEEN_REPORTS = 60.0
 _MOST_SECONDS = 3600.0
-_CHANGED_MEANWHILE = frozenset(
-    {
-        "InvalidIfMatchVersion",
-        "InvalidParameterException",
-        "InvalidRequestException",
-        "PreconditionFailed",
-        "WAFOptimisticLockException",
-    }
-)
+_CHANGED_MEANWHILE = frozenset({"InvalidIfMatchVersion", "PreconditionFailed", "WAFOptimisticLockException"})
+_NO_LONGER_CURRENT = frozenset({"InvalidParameterException", "InvalidRequestException"})
 
 
 class Outcome(Enum):
@@ -109,13 +102,14 @@ class _Rotation:
         """Make a new version the current one, if one still is that was read: see `remora.principals.store`."""
         alphabet = string.ascii_letters + string.digits
         version = _Version(str(uuid.uuid4()), "".join(secrets.choice(alphabet) for _ in range(_LENGTH)))
-        with _conditional(version.text):
+        with _conditional(version.text, frozenset()):
             self._secretsmanager.put_secret_value(
                 SecretId=self._secret,
                 ClientRequestToken=version.id,
                 SecretString=version.text,
                 VersionStages=[_PREPARED],
             )
+        with _conditional(version.text, _NO_LONGER_CURRENT):
             self._secretsmanager.update_secret_version_stage(
                 SecretId=self._secret,
                 VersionStage="AWSCURRENT",
@@ -149,7 +143,7 @@ class _Rotation:
             return False
         for header in headers:
             header["HeaderValue"] = version.text
-        with _conditional(version.text):
+        with _conditional(version.text, _CHANGED_MEANWHILE):
             self._cloudfront.update_distribution(
                 Id=self._distribution, IfMatch=answer["ETag"], DistributionConfig=config
             )
@@ -172,7 +166,7 @@ class _Rotation:
         # An update replaces everything, so everything that it takes is given back as it was.
         taken = self._wafv2.meta.service_model.operation_model("UpdateWebACL").input_shape.members
         kept = {key: value for key, value in acl.items() if key in taken}
-        with _conditional(version.text):
+        with _conditional(version.text, _CHANGED_MEANWHILE):
             self._wafv2.update_web_acl(**{**kept, "Scope": "REGIONAL", "LockToken": answer["LockToken"]})
         self._report("The web ACL looks for the new version.")
         return True
@@ -213,8 +207,12 @@ def _matches(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - rules of
 
 
 @contextmanager
-def _conditional(secret: str) -> Iterator[None]:
+def _conditional(secret: str, lost: frozenset[str]) -> Iterator[None]:
     """Explain what AWS says to a change that it makes only if nobody else did, without the secret that it was given.
+
+    Args:
+        secret: The secret.
+        lost: Codes by which AWS says that somebody else did.
 
     Raises:
         ConflictError: Somebody else did.
@@ -224,7 +222,7 @@ def _conditional(secret: str) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
-            if code_of(error) in _CHANGED_MEANWHILE:
+            if code_of(error) in lost:
                 raise ConflictError(
                     "Something else changed the secret, the distribution or the web ACL at the same time. "
                     "Give the same command again."
