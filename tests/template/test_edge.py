@@ -11,6 +11,8 @@ from tests.template.deployed import TEMPLATE, Document, chosen, deployed, source
 
 EDGE: Document = yaml_parse((TEMPLATE.parent / "stacks" / "edge.yaml").read_text())
 CONDITIONS: Document = source()["Conditions"]
+ACCOUNT = "123456789012"
+DISTRIBUTIONS_ZONE = "Z2FDTNDATAQYW2"
 ALWAYS_CACHED_ERRORS = {404, 414, 500, 501, 502, 503, 504}
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER_EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
@@ -19,6 +21,11 @@ ALL_VIEWER_EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 def distribution() -> Document:
     config: Document = EDGE["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     return config
+
+
+def nested() -> Document:
+    properties: Document = deployed().resources["Edge"]["Properties"]
+    return properties
 
 
 def function() -> Document:
@@ -61,11 +68,11 @@ class TestDistribution:
             assert deployed().resources[name]["Condition"] == "HasDistribution"
 
     def test_it_is_given_every_parameter_that_it_has_and_no_other(self) -> None:
-        assert set(deployed().resources["Edge"]["Properties"]["Parameters"]) == set(EDGE["Parameters"])
+        assert set(nested()["Parameters"]) == set(EDGE["Parameters"])
 
     def test_nothing_that_it_needs_needs_it(self) -> None:
         # The stage may name the distribution, because the distribution names the API and not its stage.
-        given = json.dumps(deployed().resources["Edge"]["Properties"])
+        given = json.dumps(nested())
         (stage,) = deployed().of_type("AWS::ApiGateway::Stage")
         assert stage not in given
         assert "Edge." not in json.dumps(deployed().only("AWS::ApiGateway::RestApi"))
@@ -108,6 +115,125 @@ class TestDistribution:
     def test_it_speaks_the_newest_http_over_both_kinds_of_addresses(self) -> None:
         assert distribution()["HttpVersion"] == "http2and3"
         assert distribution()["IPV6Enabled"] is True
+
+
+class TestDomain:
+    """A certificate makes the deployment answer for the host of `PublicUrl`."""
+
+    @staticmethod
+    def records(resources: Document) -> dict[str, Document]:
+        found = [item for item in resources.values() if item["Type"] == "AWS::Route53::RecordSet"]
+        return {item["Properties"]["Type"]: item for item in found}
+
+    @pytest.mark.parametrize(
+        ("url", "host"),
+        [
+            ("https://memory.example.com", "memory.example.com"),
+            ("https://a.example:8443", "a.example:8443"),
+            ("", ""),
+        ],
+    )
+    def test_its_host_is_cut_out_of_the_url(self, url: str, host: str) -> None:
+        parameters = nested()["Parameters"]
+        cut = parameters["Domain"]["Fn::If"][1]
+        assert cut == deployed().only("AWS::ApiGateway::DomainName")["DomainName"]
+        index, split = cut["Fn::Select"]
+        separator, text = split["Fn::Split"]
+        assert text["Fn::Sub"].replace("${PublicUrl}", url).split(separator)[index] == host
+
+    def test_without_a_certificate_the_url_stays_that_of_somebody_elses_proxy(self) -> None:
+        parameters = nested()["Parameters"]
+        assert chosen(parameters["Domain"], {"HasCertificate": False}) == ""
+        config = chosen(distribution(), {"HasCertificate": False})
+        assert "Aliases" not in config
+        assert config["ViewerCertificate"] == {"CloudFrontDefaultCertificate": True}
+
+    def test_a_distribution_answers_for_it_with_todays_tls_alone(self) -> None:
+        config = chosen(distribution(), {"HasCertificate": True})
+        assert config["Aliases"] == [{"Ref": "Domain"}]
+        assert config["ViewerCertificate"] == {
+            "AcmCertificateArn": {"Ref": "CertificateArn"},
+            "SslSupportMethod": "sni-only",
+            "MinimumProtocolVersion": "TLSv1.2_2021",
+        }
+
+    def test_without_a_distribution_the_api_does_and_its_root_is_the_stage(self) -> None:
+        domain, mapping = (
+            deployed().only(kind) for kind in ("AWS::ApiGateway::DomainName", "AWS::ApiGateway::BasePathMapping")
+        )
+        assert domain["SecurityPolicy"] == "TLS_1_2"
+        assert domain["RegionalCertificateArn"] == {"Ref": "CertificateArn"}
+        assert domain["EndpointConfiguration"] == {"Types": ["REGIONAL"], "IpAddressType": "dualstack"}
+        (stage,) = deployed().of_type("AWS::ApiGateway::Stage")
+        assert mapping == {
+            "DomainName": {"Ref": "ApiDomain"},
+            "RestApiId": {"Ref": "ConnectorApi"},
+            "Stage": {"Ref": stage},
+        }
+        for name in ("ApiDomain", "ApiAtDomain"):
+            assert deployed().resources[name]["Condition"] == "ApiHasDomain"
+        assert CONDITIONS["ApiHasDomain"] == {
+            "Fn::And": [{"Condition": "HasCertificate"}, {"Fn::Not": [{"Condition": "HasDistribution"}]}]
+        }
+
+    def test_a_hosted_zone_gets_records_for_both_kinds_of_addresses(self) -> None:
+        of_the_api = self.records(dict(deployed().resources))
+        of_the_distribution = self.records(EDGE["Resources"])
+        assert set(of_the_api) == set(of_the_distribution) == {"A", "AAAA"}
+        for record in of_the_api.values():
+            assert record["Condition"] == "ApiHasRecords"
+            assert record["Properties"]["Name"] == {"Ref": "ApiDomain"}
+            assert record["Properties"]["AliasTarget"]["DNSName"] == {
+                "Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]
+            }
+        for record in of_the_distribution.values():
+            assert record["Condition"] == "HasRecords"
+            assert record["Properties"]["Name"] == {"Ref": "Domain"}
+            assert record["Properties"]["AliasTarget"] == {
+                "DNSName": {"Fn::GetAtt": ["Distribution", "DomainName"]},
+                "HostedZoneId": DISTRIBUTIONS_ZONE,
+                "EvaluateTargetHealth": False,
+            }
+        assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "HostedZoneId"}, ""]}]} in CONDITIONS["ApiHasRecords"]["Fn::And"]
+
+    def test_elsewhere_an_output_says_where_a_record_must_lead(self) -> None:
+        output = source()["Outputs"]["DomainTarget"]
+        assert output["Condition"] == "HasCertificate"
+        assert [chosen(output["Value"], {"HasDistribution": value}) for value in (True, False)] == [
+            {"Fn::GetAtt": ["Edge", "Outputs.DomainName"]},
+            {"Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]},
+        ]
+
+    @pytest.mark.parametrize(
+        ("rule", "given", "needed"),
+        [("Certificate", "CertificateArn", "PublicUrl"), ("HostedZone", "HostedZoneId", "CertificateArn")],
+    )
+    def test_what_cannot_be_alone_is_refused_before_anything_is_made(
+        self, rule: str, given: str, needed: str
+    ) -> None:
+        def is_given(name: str) -> Document:
+            return {"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]}
+
+        written = source()["Rules"][rule]
+        assert written["RuleCondition"] == is_given(given)
+        assert [assertion["Assert"] for assertion in written["Assertions"]] == [is_given(needed)]
+
+    @pytest.mark.parametrize(
+        ("name", "value", "accepted"),
+        [
+            ("CertificateArn", f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/1-2", True),
+            ("CertificateArn", f"arn:aws:acm:eu-central-1:{ACCOUNT}:certificate/1-2", False),
+            ("Domain", "memory.example.com", True),
+            ("Domain", "memory.example.com:8443", False),
+            ("Domain", "localhost", False),
+        ],
+    )
+    def test_what_cloudfront_would_refuse_the_stack_refuses_first(
+        self, name: str, value: str, accepted: bool
+    ) -> None:
+        pattern = EDGE["Parameters"][name]["AllowedPattern"]
+        assert bool(re.fullmatch(pattern, value)) is accepted
+        assert re.fullmatch(pattern, "")
 
 
 class TestFunction:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from remora import __version__
-from remora.cli import backup, chroma, connect, cost, deploy, destroy, dev, doctor, key, logs, memory
+from remora.cli import backup, chroma, connect, cost, deploy, destroy, dev, doctor, edge, key, logs, memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"remora {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (dev, deploy, key, connect, doctor, logs, cost, memory, chroma, backup, destroy):
+    for command in (dev, deploy, key, connect, doctor, logs, cost, memory, chroma, backup, edge, destroy):
         command.add_command(commands)
     parsed = parser.parse_args(arguments)
     status: int = parsed.run(parsed)
