@@ -51,9 +51,9 @@ async def test_a_bucket_that_does_not_answer_is_reported_within_the_deadline(
     # The client is made before, which takes longer than the deadline.
     await journal.head("abc", deadline=soon())
     s3_server.decide = lambda _method, _target: "stall"
-    async with asyncio.timeout(5):
-        with pytest.raises(UnavailableError, match=r"did not answer within 0\.\d seconds.*safe to try again"):
-            await call(journal, Deadline.after(0.3))
+    async with asyncio.timeout(20):
+        with pytest.raises(UnavailableError, match=r"did not answer within \d\.\d seconds.*safe to try again"):
+            await call(journal, Deadline.after(1.5))
 
 
 async def test_without_any_time_left_nothing_is_sent(journal: Journal, s3_server: S3Server) -> None:
@@ -165,7 +165,10 @@ async def test_a_journal_that_was_cut_off_works_again_with_the_next_call(
         await journal.append_all([entry(f"m{number}") for number in range(40)], deadline=Deadline.after(1))
     s3_server.decide = lambda _method, _target: "pass"
     entries = [entry(f"m{number}") for number in range(40)]
-    assert all(await journal.append_all(entries, deadline=soon()))
+    # Some may be there by now: what was cut off here may still have been on its way.
+    await journal.append_all(entries, deadline=soon())
+    found = await journal.heads([written.memory_id for written in entries], deadline=soon())
+    assert {written.memory_id: 1 for written in entries} == {id_: head.version for id_, head in found.items()}
 
 
 async def test_a_writer_killed_in_the_middle_of_a_batch_leaves_each_entry_whole_and_announced(
