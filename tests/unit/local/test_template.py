@@ -64,7 +64,13 @@ def test_what_a_template_leaves_out_is_what_aws_takes(tmp_path: Path, aws: Local
 
 
 def test_the_projects_own_template_deploys(aws: LocalAws) -> None:
-    overrides = {"ChromaHost": "127.0.0.1", "ChromaPort": "1234", "ThrottleRate": "7", "AuthorizerCacheSeconds": "5"}
+    overrides = {
+        "ChromaMode": "external",
+        "ChromaHost": "127.0.0.1",
+        "ChromaPort": "1234",
+        "ThrottleRate": "7",
+        "AuthorizerCacheSeconds": "5",
+    }
     deployment = deploy(REPOSITORY / "template.yaml", overrides, aws)
     api = deployment.api
     routes = {(route.method, route.resource): route for route in api.routes}
