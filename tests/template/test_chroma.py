@@ -261,7 +261,7 @@ def test_an_output_that_is_asked_for_is_there_whenever_it_is() -> None:
     assert [item for item in asked if item[1] not in outputs[item[0]]] == []
 
 
-@pytest.mark.parametrize(("mode", "vpc"), itertools.product(["instance", "external"], ["", "vpc-01234567"]))
+@pytest.mark.parametrize(("mode", "vpc"), list(itertools.product(["instance", "external"], ["", "vpc-01234567"])))
 def test_the_network_is_there_whenever_something_is_in_it(mode: str, vpc: str) -> None:
     conditions = source()["Conditions"]
     values = {"ChromaMode": mode, "VpcId": vpc}

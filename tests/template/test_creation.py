@@ -136,7 +136,6 @@ def test_a_server_is_made_in_that_network(aws: None) -> None:
     ec2 = boto3.client("ec2")
     (volume,) = ec2.describe_volumes(VolumeIds=[made["VolumeId"]])["Volumes"]
     assert (volume["Size"], volume["AvailabilityZone"]) == (20, f"{REGION}a")
-    assert {"Key": "remora:chroma", "Value": "remora"} in volume["Tags"]
     (group,) = boto3.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     assert (group["MinSize"], group["MaxSize"], made["GroupName"]) == (1, 1, group["AutoScalingGroupName"])
     addresses = {item["PrivateIpAddress"] for item in ec2.describe_network_interfaces()["NetworkInterfaces"]}

@@ -66,6 +66,7 @@ def test_what_a_template_leaves_out_is_what_aws_takes(tmp_path: Path, aws: Local
 
 def test_the_projects_own_template_deploys(aws: LocalAws) -> None:
     overrides = {
+        "ChromaMode": "external",
         "ChromaHost": "127.0.0.1",
         "ChromaPort": "1234",
         "StandardLimits": "7,40,9",
