@@ -1,4 +1,4 @@
-"""Makes a template's resources in moto: by its CloudFormation where that knows them, by the services' APIs elsewhere."""
+"""Makes a template's resources in moto: by its CloudFormation where that knows them, by the services' APIs else."""
 
 import ipaddress
 import json
@@ -158,6 +158,12 @@ def _bucket(aws: Clients, bucket: str, properties: Document) -> None:
     )
 
 
+def _lifetime(aws: Clients, table: str, properties: Document) -> None:
+    aws("dynamodb").update_time_to_live(
+        TableName=table, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
+    )
+
+
 def lifecycle_rules(properties: Document) -> list[Document]:
     """Return the lifecycle rules of a bucket, as its template has them."""
     rules: list[Document] = properties["LifecycleConfiguration"]["Rules"]
@@ -207,7 +213,11 @@ def _egress(aws: Clients, _: str, properties: Document) -> None:
 
 
 # What moto's CloudFormation makes only in part, and the API completes.
-COMPLETED: Final[Mapping[str, Make]] = {"AWS::S3::Bucket": _bucket, "AWS::ApiGateway::RestApi": _definition}
+COMPLETED: Final[Mapping[str, Make]] = {
+    "AWS::S3::Bucket": _bucket,
+    "AWS::DynamoDB::Table": _lifetime,
+    "AWS::ApiGateway::RestApi": _definition,
+}
 # What moto's CloudFormation does not know and its services' APIs do, in this order, after the rest.
 BY_API: Final[Mapping[str, Make]] = {
     "AWS::S3::BucketPolicy": _bucket_policy,
