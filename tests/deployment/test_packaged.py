@@ -74,7 +74,7 @@ def test_the_connectors_settings_can_be_read_as_they_arrive(
 ) -> None:
     function = aws("lambda").get_function_configuration(FunctionName=made.ids["ConnectorFunction"])
     for name, value in function["Environment"]["Variables"].items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, str(value))
     settings = ConnectorSettings.from_environment()
     assert settings.chroma_host == "chroma.internal"
     assert settings.memory_bucket == made.ids["MemoryBucket"]
