@@ -4,8 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 SAM_VENV := .venv-sam
+CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
+CHECKOV := $(CHECKOV_VENV)/bin/checkov
 MODEL := .build/embedding-model
 TEST_TOOLS := .tools/node
 
@@ -20,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
 
-setup: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Install everything that the other targets need
+setup: $(VENV)/.installed $(SAM_VENV)/.installed $(CHECKOV_VENV)/.installed $(TEST_TOOLS)/.installed model ## Install everything that the other targets need
 
 dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --data DIR --log-level L")
 	@exec $(BIN)/remora dev $(ARGS)
@@ -31,13 +33,14 @@ test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model #
 test-sam: $(VENV)/.installed $(SAM_VENV)/.installed ## Invoke every event in containers (as root; needs docker.io and debootstrap)
 	REMORA_TEST_SAM=1 $(BIN)/python -m pytest tests/sam_local $(ARGS)
 
-lint: $(VENV)/.installed $(SAM_VENV)/.installed ## Check style, types and the template
+lint: $(VENV)/.installed $(SAM_VENV)/.installed $(CHECKOV_VENV)/.installed ## Check style, types and the templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy layers/remora/remora functions/connector functions/authorizer functions/oauth functions/ingest functions/upkeep functions/watch layers/dependencies layers/embedding-model scripts tests benchmarks
 	$(BIN)/cfn-lint template.yaml stacks/*.yaml
 	$(SAM) validate --lint
 	$(SAM) validate --lint --template stacks/edge.yaml
+	$(CHECKOV) --framework cloudformation --skip-download --quiet --compact $(foreach file,template.yaml $(wildcard stacks/*.yaml),--file $(file))
 
 format: $(VENV)/.installed ## Put the code into its usual form
 	$(BIN)/python scripts/chroma/embed.py
@@ -57,13 +60,14 @@ lock: $(VENV)/.installed ## Renew the locks from the .in files, at the latest ve
 	$(BIN)/uv pip compile $(LOCK) layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
 	$(BIN)/uv pip compile $(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) requirements/sam.in -o requirements/sam.txt
+	$(BIN)/uv pip compile $(LOCK) requirements/checkov.in -o requirements/checkov.txt
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 machine: ## Build what the tests of the Chroma server's machine start (root, debootstrap, a few minutes)
 	bash tests/machine/image.sh .build/chroma-machine
 
 clean: ## Remove what the other targets made (your data in .remora/ stays)
-	rm -rf $(VENV) $(SAM_VENV) .build .aws-sam .tools
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) .build .aws-sam .tools
 
 model: $(VENV)/.installed
 	@$(BIN)/python layers/embedding-model/build.py $(MODEL)
@@ -80,6 +84,12 @@ $(SAM_VENV)/.installed: requirements/sam.txt
 	@echo "Installing the SAM command line into $(SAM_VENV) (once, a minute)"
 	@$(PYTHON) -m venv $(SAM_VENV)
 	$(SAM_VENV)/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement requirements/sam.txt
+	@touch $@
+
+$(CHECKOV_VENV)/.installed: requirements/checkov.txt
+	@echo "Installing checkov into $(CHECKOV_VENV) (once, a minute or two)"
+	@$(PYTHON) -m venv $(CHECKOV_VENV)
+	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/checkov.txt
 	@touch $@
 
 # The MCP conformance suite and the Inspector run on Node, axe in a browser; the tests that need them say so when they

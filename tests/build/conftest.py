@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.runtime_emulator.emulator import REPOSITORY, Layout, build_layout
 
@@ -22,8 +23,17 @@ def layout() -> Layout:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a clone would have: files that git knows or would add, and nothing built."""
-    folder = tmp_path_factory.mktemp("checkout")
+    """A copy of what a clone would have: files that git knows or would add, and nothing built; one for a run."""
+    base = tmp_path_factory.getbasetemp()
+    # With pytest-xdist each process has a folder of its own, in one that is the run's.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "checkout"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            _copy_to(folder)
+    return folder
+
+
+def _copy_to(folder: Path) -> None:
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY,
@@ -35,7 +45,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +68,11 @@ def sam_build(checkout: Path) -> SamBuild:
 
 
 @pytest.fixture(scope="session")
-def built(sam_build: SamBuild) -> Path:
-    """What `sam build` made with the template's defaults."""
-    return sam_build()
+def built(checkout: Path, sam_build: SamBuild) -> Path:
+    """What `sam build` made with the template's defaults, once in a run, for every process of it."""
+    done = checkout.with_suffix(".built")
+    with FileLock(checkout.with_suffix(".build.lock")):
+        if not done.exists():
+            sam_build()
+            done.touch()
+    return checkout / ".aws-sam" / "build"
