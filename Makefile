@@ -89,7 +89,7 @@ $(SAM_VENV)/.installed: requirements/sam.txt
 $(CHECKOV_VENV)/.installed: requirements/checkov.txt
 	@echo "Installing checkov into $(CHECKOV_VENV) (once, a minute or two)"
 	@$(PYTHON) -m venv $(CHECKOV_VENV)
-	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/checkov.txt
+	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement requirements/checkov.txt
 	@touch $@
 
 # The MCP conformance suite and the Inspector run on Node, axe in a browser; the tests that need them say so when they
