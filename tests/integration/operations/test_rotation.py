@@ -115,7 +115,7 @@ def make_distribution(headers: dict[str, str]) -> str:
     }
     behavior = {"TargetOriginId": "api", "ViewerProtocolPolicy": "https-only", "CachePolicyId": "none"}
     made = boto3.client("cloudfront").create_distribution(
-        DistributionConfig={  # type: ignore[arg-type]
+        DistributionConfig={  # type: ignore[arg-type, misc]
             "CallerReference": str(uuid.uuid4()),
             "Origins": {"Quantity": 1, "Items": [origin]},
             "DefaultCacheBehavior": behavior,
