@@ -27,7 +27,6 @@ BEFORE, AFTER = "before-call.*.*", "after-call.*.*"
 UPDATING_DISTRIBUTION = "provide-client-params.cloudfront.UpdateDistribution"
 UPDATING_WEB_ACL = "provide-client-params.wafv2.UpdateWebACL"
 EVENTS = (BEFORE, AFTER, UPDATING_DISTRIBUTION, UPDATING_WEB_ACL)
-WATCH = "watch"
 
 
 class Killed(BaseException):
@@ -50,14 +49,14 @@ class Front:
         """Return the deployment, with clients that nobody watches."""
         for client in self.clients.values():
             for event in EVENTS:
-                client.meta.events.unregister(event, unique_id=WATCH)
+                client.meta.events.unregister(event, unique_id=event)
         return self.found
 
     def hooked(self, event: str, hook: Callable[..., None]) -> Deployment:
         """Return the deployment with clients that call a hook at an event."""
         deployment = self.deployment()
         for client in self.clients.values():
-            client.meta.events.register(event, hook, unique_id=WATCH)
+            client.meta.events.register(event, hook, unique_id=event)
         return deployment
 
     def watched(self, event: str, hook: Callable[[str], None]) -> Deployment:
