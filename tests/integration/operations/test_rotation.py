@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,10 @@ from tests.integration.operations.conftest import Remora
 FIRST = "First" * 12 + "abcd"
 CHANGES = ("PutSecretValue", "UpdateSecretVersionStage", "UpdateDistribution", "UpdateWebACL")
 VIEWER = "203.0.113.7"
+BEFORE, AFTER = "before-call.*.*", "after-call.*.*"
+UPDATING_DISTRIBUTION = "provide-client-params.cloudfront.UpdateDistribution"
+UPDATING_WEB_ACL = "provide-client-params.wafv2.UpdateWebACL"
+EVENTS = (BEFORE, AFTER, UPDATING_DISTRIBUTION, UPDATING_WEB_ACL)
 
 
 class Killed(BaseException):
@@ -33,27 +37,34 @@ class Killed(BaseException):
 class Front:
     """What is in front of a deployment."""
 
-    stack: str
     secret: str
     distribution: str
     acl: str
+    clients: Mapping[str, Any]
+    own: Mapping[str, Any]
+    aws: Aws
+    found: Deployment
 
     def deployment(self) -> Deployment:
-        return find(Whereabouts(self.stack, None, None, Path()))
+        """Return the deployment, with clients that nobody watches."""
+        for client in self.clients.values():
+            for event in EVENTS:
+                client.meta.events.unregister(event, unique_id=event)
+        return self.found
+
+    def hooked(self, event: str, hook: Callable[..., None]) -> Deployment:
+        """Return the deployment with clients that call a hook at an event."""
+        deployment = self.deployment()
+        for client in self.clients.values():
+            client.meta.events.register(event, hook, unique_id=event)
+        return deployment
 
     def watched(self, event: str, hook: Callable[[str], None]) -> Deployment:
         """Return the deployment with clients that call a hook with each operation's name, before or after it."""
-        deployment = self.deployment()
-
-        def make_client(service: str) -> Any:
-            client = deployment.make_client(service)
-            client.meta.events.register(event, lambda model, **_: hook(model.name))
-            return client
-
-        return replace(deployment, make_client=make_client)
+        return self.hooked(event, lambda model, **_: hook(model.name))
 
     def shown(self) -> str:
-        found = boto3.client("cloudfront").get_distribution(Id=self.distribution)["Distribution"]
+        found = self.own["cloudfront"].get_distribution(Id=self.distribution)["Distribution"]
         (origin,) = found["DistributionConfig"]["Origins"]["Items"]
         (header,) = (item for item in origin["CustomHeaders"]["Items"] if item["HeaderName"] == ORIGIN_HEADER)
         value: str = header["HeaderValue"]
@@ -64,7 +75,7 @@ class Front:
 
     def web_acl(self) -> Any:
         name, acl_id = self.acl.split("/")[-2:]
-        return boto3.client("wafv2").get_web_acl(Name=name, Scope="REGIONAL", Id=acl_id)
+        return self.own["wafv2"].get_web_acl(Name=name, Scope="REGIONAL", Id=acl_id)
 
     def looked_for(self) -> str:
         statement = self.rules()[0]["Statement"]["RateBasedStatement"]["ScopeDownStatement"]["ByteMatchStatement"]
@@ -72,13 +83,13 @@ class Front:
         return text
 
     def version(self, stage: str = "AWSCURRENT") -> str:
-        found = boto3.client("secretsmanager").get_secret_value(SecretId=self.secret, VersionStage=stage)
+        found = self.own["secretsmanager"].get_secret_value(SecretId=self.secret, VersionStage=stage)
         text: str = found["SecretString"]
         return text
 
     def lets_in(self) -> bool:
         headers = {ORIGIN_HEADER: self.shown(), VIEWER_HEADER: VIEWER}
-        return Edge(self.secret, Aws()).caller_address(headers, "192.0.2.1") == VIEWER
+        return Edge(self.secret, self.aws).caller_address(headers, "192.0.2.1") == VIEWER
 
 
 def rules(secret: str) -> list[dict[str, Any]]:
@@ -115,7 +126,7 @@ def make_distribution(headers: dict[str, str]) -> str:
     }
     behavior = {"TargetOriginId": "api", "ViewerProtocolPolicy": "https-only", "CachePolicyId": "none"}
     made = boto3.client("cloudfront").create_distribution(
-        DistributionConfig={  # type: ignore[arg-type, misc]
+        DistributionConfig={
             "CallerReference": str(uuid.uuid4()),
             "Origins": {"Quantity": 1, "Items": [origin]},
             "DefaultCacheBehavior": behavior,
@@ -123,11 +134,27 @@ def make_distribution(headers: dict[str, str]) -> str:
             "Enabled": True,
         }
     )
-    return made["Distribution"]["Id"]
+    distribution: str = made["Distribution"]["Id"]
+    return distribution
+
+
+@pytest.fixture(scope="module")
+def made_clients(aws_session: boto3.Session, moto_url: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Clients for the rotation, and others for the tests; making them takes long enough to be shared."""
+    services = ("cloudfront", "secretsmanager", "wafv2")
+    watched, own = (
+        {name: aws_session.client(name, endpoint_url=moto_url) for name in services}  # type: ignore[call-overload]
+        for _ in range(2)
+    )
+    return watched, own
 
 
 @pytest.fixture
-def front(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+def front(
+    aws_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    made_clients: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> Iterator[Front]:
     """A deployment whose distribution, web ACL and secret agree."""
     monkeypatch.setattr(rotation, "_POLL_SECONDS", 0.0)
     secret = boto3.client("secretsmanager").create_secret(Name=f"origin-{uuid.uuid4()}", SecretString=FIRST)["ARN"]
@@ -139,7 +166,7 @@ def front(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
         DefaultAction={"Allow": {}},
         Description="How often one address may call.",
         CustomResponseBodies={"too-many-requests": {"ContentType": "APPLICATION_JSON", "Content": "{}"}},
-        Rules=rules(FIRST),  # type: ignore[arg-type]
+        Rules=rules(FIRST),
         VisibilityConfig=rules(FIRST)[0]["VisibilityConfig"],
     )["Summary"]["ARN"]
     stack = f"remora-{uuid.uuid4()}"
@@ -151,7 +178,9 @@ def front(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
     }
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(template))
-    yield Front(stack, secret, distribution, acl)
+    clients, own = made_clients
+    found = replace(find(Whereabouts(stack, None, None, Path())), make_client=clients.__getitem__)
+    yield Front(secret, distribution, acl, clients, own, Aws(), found)
     state_manager.unset_transition("cloudfront::distribution")
     cloudformation.delete_stack(StackName=stack)
 
@@ -160,9 +189,11 @@ def ignore(_: str) -> None:
     pass
 
 
-def test_everything_shows_the_new_version_and_the_one_before_is_accepted_too(front: Front, remora: Remora) -> None:
+def test_everything_shows_the_new_version_and_the_one_before_is_accepted_too(
+    front: Front, remora: Remora, aws_environment: dict[str, str]
+) -> None:
     before = front.web_acl()["WebACL"]
-    done = remora("edge", "rotate", "--stack", front.stack, **aws_of_this_process())
+    done = remora("edge", "rotate", "--stack", front.found.name, **aws_environment)
     assert done.returncode == 0, done.stderr
     new = front.version()
     assert new != FIRST
@@ -185,12 +216,6 @@ def test_everything_shows_the_new_version_and_the_one_before_is_accepted_too(fro
     assert origin["OriginPath"] == "/dev"
 
 
-def aws_of_this_process() -> dict[str, str]:
-    import os
-
-    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-
-
 def test_what_the_distribution_shows_is_accepted_at_every_moment(front: Front) -> None:
     seen: list[str] = []
 
@@ -199,11 +224,11 @@ def test_what_the_distribution_shows_is_accepted_at_every_moment(front: Front) -
         assert front.lets_in(), seen
 
     for _ in range(3):
-        assert rotate(front.watched("after-call.*.*", look), ignore) is Outcome.ROTATED
+        assert rotate(front.watched(AFTER, look), ignore) is Outcome.ROTATED
     assert [operation for operation in seen if operation in CHANGES] == [*CHANGES] * 3
 
 
-@pytest.mark.parametrize("event", ["before-call.*.*", "after-call.*.*"])
+@pytest.mark.parametrize("event", [BEFORE, AFTER])
 def test_wherever_it_is_cut_short_nobody_is_refused_and_the_next_run_finishes_it(front: Front, event: str) -> None:
     calls: list[str] = []
     rotate(front.watched(event, calls.append), ignore)
@@ -230,17 +255,13 @@ def test_wherever_it_is_cut_short_nobody_is_refused_and_the_next_run_finishes_it
 def test_a_rotation_waits_until_the_one_before_has_arrived_everywhere(front: Front) -> None:
     rotate(front.deployment(), ignore)
     before = front.version()
-    state_manager.set_transition("cloudfront::distribution", {"progression": "manual", "times": 3})
-    cloudfront = boto3.client("cloudfront")
-    found = cloudfront.get_distribution(Id=front.distribution)
-    # moto begins a distribution's way anew only when it is made.
-    made = make_distribution({ORIGIN_HEADER: front.version()})
-    assert cloudfront.get_distribution(Id=made)["Distribution"]["Status"] == "InProgress"
-    assert found["Distribution"]["Status"] == "Deployed"
+    state_manager.set_transition("cloudfront::distribution", {"progression": "manual", "times": 6})
+    # moto's are on their way only when they are new.
+    made = make_distribution({ORIGIN_HEADER: before})
     outputs = {**front.deployment().outputs, "DistributionId": made}
     told: list[str] = []
     assert rotate(replace(front.deployment(), outputs=outputs), told.append) is Outcome.FINISHED
-    assert cloudfront.get_distribution(Id=made)["Distribution"]["Status"] == "Deployed"
+    assert front.own["cloudfront"].get_distribution(Id=made)["Distribution"]["Status"] == "Deployed"
     assert front.version() == before
     assert "cut short" in told[0]
 
@@ -251,7 +272,7 @@ def test_of_two_at_once_one_is_told_to_try_again(front: Front) -> None:
             rotate(front.deployment(), ignore)
 
     with pytest.raises(ConflictError, match="same command again"):
-        rotate(front.watched("before-call.*.*", overtake), ignore)
+        rotate(front.watched(BEFORE, overtake), ignore)
     assert front.shown() == front.looked_for() == front.version()
     assert front.lets_in()
 
@@ -272,42 +293,26 @@ def test_a_web_acl_that_somebody_else_changes_is_not_overwritten(front: Front) -
             )
 
     with pytest.raises(ConflictError, match="same command again"):
-        rotate(front.watched("before-call.*.*", meddle), ignore)
+        rotate(front.watched(BEFORE, meddle), ignore)
     assert rotate(front.deployment(), ignore) is Outcome.FINISHED
     assert front.looked_for() == front.version()
 
 
 def test_the_distribution_is_changed_only_if_it_is_as_it_was_read(front: Front) -> None:
     conditions: list[str] = []
-    deployment = front.deployment()
-
-    def make_client(service: str) -> Any:
-        client = deployment.make_client(service)
-        client.meta.events.register(
-            "provide-client-params.cloudfront.UpdateDistribution",
-            lambda params, **_: conditions.append(params["IfMatch"]),
-        )
-        return client
-
-    rotate(replace(deployment, make_client=make_client), ignore)
+    deployment = front.hooked(UPDATING_DISTRIBUTION, lambda params, **_: conditions.append(params["IfMatch"]))
+    rotate(deployment, ignore)
     assert conditions == [boto3.client("cloudfront").get_distribution(Id=front.distribution)["ETag"]]
 
 
 def test_what_aws_says_of_a_refused_value_does_not_show_it(front: Front) -> None:
-    deployment = front.deployment()
-
     def refuse(params: dict[str, Any], **_: object) -> None:
         match = params["Rules"][0]["Statement"]["RateBasedStatement"]["ScopeDownStatement"]["ByteMatchStatement"]
         message = f"Error reason: not allowed, parameter: {match['SearchString'].decode()}"
         raise ClientError({"Error": {"Code": "WAFInvalidParameterException", "Message": message}}, "UpdateWebACL")
 
-    def make_client(service: str) -> Any:
-        client = deployment.make_client(service)
-        client.meta.events.register("provide-client-params.wafv2.UpdateWebACL", refuse)
-        return client
-
     with pytest.raises(UnavailableError, match=r"parameter: \[the secret\]") as refused:
-        rotate(replace(deployment, make_client=make_client), ignore)
+        rotate(front.hooked(UPDATING_WEB_ACL, refuse), ignore)
     assert front.version() not in str(refused.value)
 
 
