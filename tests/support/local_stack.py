@@ -119,15 +119,15 @@ def start_local_stack(
         AssertionError: It ended, or took longer; with what it printed.
     """
     process = launch(data_dir, template=template, parameters=parameters, port=port, log_level=log_level)
-    connection, deadline = data_dir / "connection.json", time.monotonic() + timeout
-    while not connection.exists():
+    output, deadline = data_dir / "output.log", time.monotonic() + timeout
+    # The last line that it prints before it waits for requests.
+    while "\nCtrl-C stops it." not in (printed := output.read_text(encoding="utf-8")):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
-            printed = (data_dir / "output.log").read_text(encoding="utf-8")
             raise AssertionError(f"remora dev did not come up (status {process.returncode}):\n{printed}")
         time.sleep(0.02)
-    document = json.loads(connection.read_text(encoding="utf-8"))
+    document = json.loads((data_dir / "connection.json").read_text(encoding="utf-8"))
     return LocalStack(**document, data_dir=data_dir, process=process)
 
 

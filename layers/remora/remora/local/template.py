@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from remora.errors import InvalidArgumentError
 from remora.local.aws import LocalAws
@@ -84,6 +84,12 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 _Document = dict[str, Json]
 
+
+class _Loader(yaml.CSafeLoader):
+    """What SAM reads a template with, in C: the same answer in a tenth of the time."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 # moto insists on a role that Lambda may assume.
 _ROLE_NAME = "LocalExecutionRole"
 _ROLE: _Document = {
@@ -158,7 +164,7 @@ def parameter_defaults(path: Path) -> dict[str, str]:
 
 def _read(path: Path) -> _Document:
     try:
-        source = yaml_parse(path.read_text(encoding="utf-8"))
+        source = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one
     except OSError as error:
         raise InvalidArgumentError(
             f"The template {path} cannot be read ({error.strerror}). "
@@ -285,7 +291,8 @@ def _resolve(
     try:
         client.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps(stack),
+            # moto tries YAML first, and reads it slowly; no YAML begins with a tab.
+            TemplateBody="\t" + json.dumps(stack),
             Parameters=[
                 {"ParameterKey": key, "ParameterValue": value} for key, value in {**parameters, **created}.items()
             ],
