@@ -10,12 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from connector.browser import BrowserSafety, refusal
 from connector.mcp_server import McpEndpoint, create_server
 from connector.offers import offers
-from remora.chroma.client import ChromaClient
 from remora.collections.administration import DatabaseAdministration
 from remora.collections.models import Engine
 from remora.config import ConnectorSettings
 from remora.embedding import MiniLM
-from remora.spaces import Spaces
+from remora.spaces import Spaces, chroma_client
 
 
 def _only_post(_: Request) -> Response:
@@ -27,12 +26,7 @@ class Connector:
     """The ASGI application, with the MCP endpoints that have to be started on the loop that serves them."""
 
     def __init__(self, settings: ConnectorSettings) -> None:
-        self._chroma = ChromaClient(
-            host=settings.chroma_host,
-            port=settings.chroma_port,
-            ssl=settings.chroma_ssl,
-            tenant=settings.chroma_tenant,
-        )
+        self._chroma = chroma_client(settings)
         self._embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
         engine = Engine(settings.chroma_engine)
         self._spaces = Spaces(self._chroma, self._embedder, engine=engine, memory_bucket=settings.memory_bucket)

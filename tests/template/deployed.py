@@ -19,6 +19,7 @@ METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "x
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 EVERYTHING: Final = dict.fromkeys(
     (
+        "HasChromaSecret",
         "HasDistribution",
         "HasDomain",
         "HasKey",

@@ -203,13 +203,14 @@ def test_an_object_that_is_missing_is_said_to_be_missing(role: str) -> None:
     assert "Condition" not in statement
 
 
-def test_the_connector_may_do_nothing_beyond_logs_traces_and_the_memory_bucket() -> None:
+def test_the_connector_may_do_nothing_beyond_logs_traces_a_token_and_the_memory_bucket() -> None:
     allowed = set().union(*(actions(statement) for statement in statements("ConnectorRole")))
     assert {action for action in allowed if not action.startswith("s3:")} == {
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "kms:Decrypt",
         "kms:GenerateDataKey",
+        "secretsmanager:GetSecretValue",
     } | TRACES | NETWORK
 
 
@@ -246,13 +247,14 @@ def test_nobody_but_ingest_may_run_a_function_and_it_only_the_upkeep() -> None:
     [
         ("AuthorizerRole", SECRETS),
         ("OAuthRole", SECRETS),
-        ("ConnectorRole", set()),
-        ("IngestRole", set()),
-        ("UpkeepRole", set()),
+        # Where an external Chroma asks for a token, and only then.
+        ("ConnectorRole", {"ChromaSecretArn"}),
+        ("IngestRole", {"ChromaSecretArn"}),
+        ("UpkeepRole", {"ChromaSecretArn"}),
         ("WatchRole", {"PrincipalsSecret"}),
     ],
 )
-def test_secrets_are_read_by_those_who_judge_credentials_and_written_by_nobody(role: str, secrets: set[str]) -> None:
+def test_secrets_are_read_by_those_who_need_them_and_written_by_nobody(role: str, secrets: set[str]) -> None:
     found = [
         item for item in statements(role) if any(action.startswith("secretsmanager:") for action in actions(item))
     ]

@@ -75,6 +75,7 @@ class MemorySettings(EnvironmentModel):
         chroma_port: Its port.
         chroma_ssl: Whether it speaks TLS.
         chroma_tenant: The Chroma tenant that holds the spaces.
+        chroma_secret: Name or ARN of the secret that holds the token which Chroma asks for; empty if it asks for none.
         memory_bucket: Name of the S3 bucket that holds the journal and the files of jobs.
         embedding_threads: Threads that one embedding call may use.
         model_dir: Folder of the embedding model's layer.
@@ -84,6 +85,7 @@ class MemorySettings(EnvironmentModel):
     chroma_port: int = Field(default=8000, ge=1, le=65535)
     chroma_ssl: bool = False
     chroma_tenant: str = Field(default="default_tenant", min_length=1)
+    chroma_secret: str = ""
     memory_bucket: str = Field(min_length=3)
     embedding_threads: int = Field(default=1, ge=1, le=16)
     model_dir: Path = Path("/opt/embedding-model")

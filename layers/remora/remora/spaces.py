@@ -8,7 +8,9 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Self
 
+from remora.aws import Aws, Secret
 from remora.chroma.client import ChromaClient
+from remora.chroma.token import KEPT_SECONDS, Token
 from remora.collections.models import Engine
 from remora.collections.service import Collections
 from remora.config import MemorySettings
@@ -29,6 +31,20 @@ if TYPE_CHECKING:
 _KEPT_HANDLES = 256
 # Each holds in memory what it knows of its memories: some 34 MB for 20,000.
 _KEPT_INDEXES = 8
+
+
+def chroma_client(settings: MemorySettings) -> ChromaClient:
+    """Return a client of the Chroma server that a function's settings name; nothing is connected yet."""
+    token = None
+    if settings.chroma_secret:
+        token = Token(Secret(Aws(), settings.chroma_secret, seconds=KEPT_SECONDS))
+    return ChromaClient(
+        host=settings.chroma_host,
+        port=settings.chroma_port,
+        ssl=settings.chroma_ssl,
+        tenant=settings.chroma_tenant,
+        token=token,
+    )
 
 
 class Spaces:
@@ -71,14 +87,8 @@ class Spaces:
             settings: The function's settings.
             engine: What kind of Chroma answers; matters only to the Chroma tools.
         """
-        chroma = ChromaClient(
-            host=settings.chroma_host,
-            port=settings.chroma_port,
-            ssl=settings.chroma_ssl,
-            tenant=settings.chroma_tenant,
-        )
         embedder = MiniLM(settings.model_dir, threads=settings.embedding_threads)
-        return cls(chroma, embedder, engine=engine, memory_bucket=settings.memory_bucket)
+        return cls(chroma_client(settings), embedder, engine=engine, memory_bucket=settings.memory_bucket)
 
     def collections(self, space: str) -> Collections:
         """Return the collections of a space, whose database is created on first use."""

@@ -37,8 +37,8 @@ async def chroma_behind_proxy(server: ChromaServer) -> AsyncIterator[Proxy]:
             try:
                 while True:
                     request = await _message(reader)
-                    head = request.split(b"\r\n", 1)[0]
-                    proxy.requests.append(head.decode())
+                    head = request.partition(b"\r\n\r\n")[0]
+                    proxy.requests.append(head.partition(b"\r\n")[0].decode())
                     action = proxy.decide(head)
                     if action == "close":
                         return

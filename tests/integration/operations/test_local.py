@@ -145,4 +145,4 @@ def test_the_estimate_of_the_template_is_itemised(remora: Remora) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["total"] == round(sum(item["cost"] for item in document["items"]), 2)
-    assert {"API Gateway", "Chroma server (t4g.small)"} <= {item["item"] for item in document["items"]}
+    assert {"API Gateway", "Chroma server (t4g.micro)"} <= {item["item"] for item in document["items"]}

@@ -16,6 +16,7 @@ from typing import Any
 from remora.chroma.deadline import Deadline
 from remora.chroma.failures import DatabaseMissingError
 from remora.chroma.names import check_name, path_segment
+from remora.chroma.token import Token
 from remora.chroma.transport import Transport
 from remora.chroma.vectors import to_base64
 from remora.chroma.wire import (
@@ -65,7 +66,7 @@ class ChromaClient:
         *,
         ssl: bool = False,
         tenant: str = DEFAULT_TENANT,
-        headers: Mapping[str, str] | None = None,
+        token: Token | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         """Prepare the client; nothing is sent yet.
@@ -75,14 +76,14 @@ class ChromaClient:
             port: Its port.
             ssl: Whether it speaks TLS.
             tenant: The tenant that holds the databases.
-            headers: Headers of every request, such as `x-chroma-token`; never logged.
+            token: What every request shows, where the server asks for it; never logged.
             timeout_seconds: Longest that one request may take, whatever its deadline.
 
         Raises:
             InvalidArgumentError: `tenant` is not a name.
         """
         self.tenant = check_name(tenant, "tenant")
-        self._transport = Transport(host, port, ssl=ssl, headers=headers, timeout_seconds=timeout_seconds)
+        self._transport = Transport(host, port, ssl=ssl, token=token, timeout_seconds=timeout_seconds)
         self._databases = f"/tenants/{path_segment(tenant)}/databases"
         self._preflight: Preflight | None = None
         self._database = lru_cache(maxsize=_KEPT_DATABASES)(self._bind)

@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 
 from remora.chroma.deadline import Deadline
 from remora.chroma.failures import no_answer, not_sent, refusal
+from remora.chroma.token import HEADER, Token
 from remora.chroma.wire import Json
 from remora.observability.timing import measured
 
@@ -33,28 +34,23 @@ _NEVER_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolT
 class Transport:
     """A pool of connections to one Chroma server."""
 
-    def __init__(
-        self, host: str, port: int, *, ssl: bool, headers: Mapping[str, str] | None, timeout_seconds: float
-    ) -> None:
+    def __init__(self, host: str, port: int, *, ssl: bool, token: Token | None, timeout_seconds: float) -> None:
         """Make the pool; nothing is connected yet.
 
         Args:
             host: Host name or address.
             port: Port.
             ssl: Whether to speak TLS.
-            headers: Headers of every request, such as a token; never logged.
+            token: What every request shows; never logged.
             timeout_seconds: Longest that one request may take, whatever its deadline.
         """
         self._timeout_seconds = timeout_seconds
+        self._token = token
         self._scheme = b"https" if ssl else b"http"
         self._host = host.encode("idna") if not host.isascii() else host.encode()
         self._port = port
         named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._headers = [
-            (b"host", named.encode()),
-            (b"accept", b"application/json"),
-            *((name.encode(), value.encode()) for name, value in (headers or {}).items()),
-        ]
+        self._headers = [(b"host", named.encode()), (b"accept", b"application/json")]
         self._pool = httpcore2.AsyncConnectionPool(
             # Reading the system's certificates takes 70 ms of a cold start, so only where TLS needs them.
             ssl_context=create_default_context() if ssl else None,
@@ -107,11 +103,13 @@ class Transport:
     async def _send(
         self, method: str, target: str, content: bytes | None, *, repeatable: bool, deadline: Deadline
     ) -> httpcore2.Response:
+        headers = self._headers
+        if self._token is not None:
+            headers = [*headers, (HEADER, await self._token.read())]
         seconds = min(self._timeout_seconds, deadline.remaining())
         if seconds <= 0:
             raise not_sent("no time was left for the request")
         url = httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target.encode("ascii"))
-        headers = self._headers
         if content is not None:
             length = str(len(content)).encode()
             headers = [*headers, (b"content-type", b"application/json"), (b"content-length", length)]
