@@ -75,7 +75,7 @@ class MemorySettings(EnvironmentModel):
         chroma_port: Its port.
         chroma_ssl: Whether it speaks TLS.
         chroma_tenant: The Chroma tenant that holds the spaces.
-        chroma_secret: Name or ARN of the secret that holds the token which Chroma asks for; empty if it asks for none.
+        chroma_secret: Name or ARN of the secret that holds the token which Chroma asks for; empty for none.
         memory_bucket: Name of the S3 bucket that holds the journal and the files of jobs.
         embedding_threads: Threads that one embedding call may use.
         model_dir: Folder of the embedding model's layer.

@@ -232,7 +232,7 @@ def test_the_command_line_changes_nothing_without_being_told(
     stack: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["chroma", "upgrade", "--to", "1.6.0", "--stack", stack]) == 1
-    assert "Give --yes" in capsys.readouterr().err
+    assert "give --yes" in capsys.readouterr().err
     monkeypatch.delenv("REMORA_STACK", raising=False)
     assert main(["backup", "list"]) == 1
     assert "Give --stack" in capsys.readouterr().err

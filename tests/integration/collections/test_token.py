@@ -18,7 +18,7 @@ from tests.support.chroma_server import ChromaServer
 
 pytestmark = pytest.mark.anyio
 
-TOKEN = "ck-s3cret-token"  # noqa: S105 - of this test alone
+TOKEN = "ck-s3cret-token"
 
 
 @pytest.fixture

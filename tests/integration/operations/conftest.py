@@ -48,7 +48,7 @@ _TEMPLATE: dict[str, Any] = {
                 "Type": "AWS::Logs::LogGroup",
                 "Properties": {"LogGroupName": f"/aws/lambda/{STACK}-{name}"},
             }
-            for name in ("authorizer", "connector", "oauth", "ingest", "upkeep")
+            for name in ("authorizer", "connector", "oauth", "ingest", "upkeep", "watch")
         },
     },
     "Outputs": {
@@ -60,7 +60,7 @@ _TEMPLATE: dict[str, Any] = {
         "PrincipalsCacheSeconds": {"Value": "30"},
         **{
             f"{name}FunctionName": {"Value": f"{STACK}-{name}"}
-            for name in ("Connector", "Authorizer", "OAuth", "Ingest", "Upkeep")
+            for name in ("Connector", "Authorizer", "OAuth", "Ingest", "Upkeep", "Watch")
         },
     },
 }

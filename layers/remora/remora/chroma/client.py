@@ -8,7 +8,7 @@ hostile ones included (chroma-core/chroma issue 6717). Here a configuration is d
 The server's own `/openapi.json` is the reference for every route.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from remora.aws_failures import explained
 from remora.chroma_server.deployment import ChromaDeployment, Report
-from remora.chroma_server.failures import explained
 from remora.errors import InvalidArgumentError, UnavailableError
 
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from remora.chroma_server.failures import code_of, explained, message_of
-from remora.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
+from remora.aws_failures import code_of, explained, message_of
+from remora.errors import ConflictError, InvalidArgumentError, UnavailableError
+from remora.operations.deployment import described
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 VOLUME_PARAMETER: Final = "ChromaVolumeId"
 VERSION_PARAMETER: Final = "ChromaVersion"
@@ -161,15 +161,5 @@ class Stack:
                 )
         return failures[-1] if failures else "no reason given"
 
-    def _describe(self) -> "StackTypeDef":
-        with explained():
-            try:
-                (stack,) = self._client.describe_stacks(StackName=self._name)["Stacks"]
-            except ClientError as error:
-                if code_of(error) == "ValidationError":
-                    raise NotFoundError(
-                        f"There is no stack {self._name} in {self._client.meta.region_name}. "
-                        "Name another with --stack, or its region with --region."
-                    ) from None
-                raise
-        return stack
+    def _describe(self) -> Mapping[str, Any]:
+        return described(self._client, self._name)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from remora.aws_failures import explained
 from remora.chroma_server.backups import Backup, Backups
 from remora.chroma_server.deployment import (
     SHA256_PARAMETER,
@@ -14,7 +15,6 @@ from remora.chroma_server.deployment import (
     Report,
     Stack,
 )
-from remora.chroma_server.failures import explained
 from remora.chroma_server.releases import Release, find_release, order
 from remora.errors import InvalidArgumentError, UnavailableError
 

@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from remora.cli.server import DECLINED, DONE, add_action, agreed, say
+from remora.cli.server import add_action
+from remora.cli.terminal import DONE, confirm, say
 
 if TYPE_CHECKING:
     from remora.chroma_server.backups import Backups
@@ -48,10 +49,9 @@ def _restore(arguments: argparse.Namespace, server: "ChromaServer", _: "Backups"
     deployment = server.deployment()
     question = (
         f"Chroma of {deployment.stack} goes back to {arguments.source}, on a new machine. Memory does not answer for "
-        f"some minutes meanwhile; the volume {deployment.volume} is kept as it is."
+        f"some minutes meanwhile; the volume {deployment.volume} is kept as it is. Go on?"
     )
-    if not agreed(arguments, question):
-        return DECLINED
+    confirm(question, yes=arguments.yes)
     restored = server.restore(arguments.source, say, arguments.chroma_version)
     say(
         f"{deployment.stack} uses {restored.after}. Memories that were stored since are in the journal: "

@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from remora.cli.server import DECLINED, DONE, add_action, agreed, say
+from remora.cli.server import add_action
+from remora.cli.terminal import DONE, confirm, say
 
 if TYPE_CHECKING:
     from remora.chroma_server.backups import Backups
@@ -34,10 +35,9 @@ def _upgrade(arguments: argparse.Namespace, server: "ChromaServer", _: "Backups"
     deployment = server.deployment()
     question = (
         f"Chroma {deployment.version} of {deployment.stack} becomes {arguments.to}, on a new machine. Memory does "
-        "not answer for some minutes meanwhile; a snapshot is made first."
+        "not answer for some minutes meanwhile; a snapshot is made first. Go on?"
     )
-    if not agreed(arguments, question):
-        return DECLINED
+    confirm(question, yes=arguments.yes)
     upgraded = server.upgrade(arguments.to, say)
     say(
         f"{deployment.stack} runs Chroma {upgraded.after}. To go back to {upgraded.before}, and to the data from "
@@ -51,10 +51,9 @@ def _replace(arguments: argparse.Namespace, server: "ChromaServer", _: "Backups"
     deployment = server.deployment()
     question = (
         f"The machine of {deployment.stack} ends, and a new one takes over its volume and address. Memory does not "
-        "answer for some minutes meanwhile."
+        "answer for some minutes meanwhile. Go on?"
     )
-    if not agreed(arguments, question):
-        return DECLINED
+    confirm(question, yes=arguments.yes)
     server.replace(say)
     say(f"{deployment.stack} has a new machine. It answers once Chroma has started there.")
     return DONE

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from remora.cli.terminal import DONE, add_deployment_options, finish, named_stack, say
 from remora.cli.times import read_duration
 
-_FUNCTIONS = ("authorizer", "connector", "oauth", "ingest", "upkeep", "api")
+_FUNCTIONS = ("authorizer", "connector", "oauth", "ingest", "upkeep", "watch", "api")
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from remora.aws_failures import code_of, explained
 from remora.errors import InvalidArgumentError, NotFoundError
 from remora.operations.deployment import Deployment
 from remora.operations.text import clean
-from remora.principals.failures import code_of, explained
 
 FUNCTIONS: Final = ("authorizer", "connector", "oauth", "ingest", "upkeep", "watch")
 """The functions, by the ends of their log groups' names."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from remora.aws_failures import explained
 from remora.errors import RemoraError
 from remora.operations.doctor.findings import Check, Finding, broken, ok, warning
-from remora.principals.failures import explained
 
 OLDEST_PYTHON: Final = (3, 11)
 BUILD_PYTHON: Final = "python3.14"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from remora.aws_failures import explained
 from remora.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from remora.operations.deployment import Deployment, described
-from remora.principals.failures import explained
 from remora.principals.stack import SECRET_OUTPUT, read_stack
 from remora.principals.usage_keys import UsageKeys
 
@@ -181,13 +181,14 @@ def _volumes(deployment: Deployment) -> Iterator[Kept]:
     for volume in volumes:
         yield Kept(
             f"Chroma's data: volume {volume['VolumeId']}, {volume['Size']} GiB",
-            f"deploy with VolumeId={volume['VolumeId']} in the same availability zone ({volume['AvailabilityZone']})",
+            f"deploy with ChromaVolumeId={volume['VolumeId']}; the server must come to be in "
+            f"{volume['AvailabilityZone']}, where it was",
             f"aws ec2 delete-volume --region {deployment.region} --volume-id {volume['VolumeId']}",
         )
     if snapshots:
         names = " ".join(snapshot["SnapshotId"] for snapshot in snapshots)
         yield Kept(
             f"{len(snapshots)} snapshots of it; no more are made, and none is removed by itself",
-            "make a volume of one, and deploy with its id as VolumeId",
+            "after the next deployment: `remora backup restore SNAPSHOT`",
             f"for id in {names}; do aws ec2 delete-snapshot --region {deployment.region} --snapshot-id $id; done",
         )

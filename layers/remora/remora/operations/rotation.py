@@ -18,9 +18,9 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from remora.auth.edge import ORIGIN_HEADER
+from remora.aws_failures import code_of, explained
 from remora.errors import ConflictError, InvalidArgumentError, UnavailableError
 from remora.operations.deployment import Deployment
-from remora.principals.failures import code_of, explained
 
 DISTRIBUTION_OUTPUT: Final = "DistributionId"
 SECRET_OUTPUT: Final = "OriginSecretArn"  # noqa: S105 - the name of an output

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from remora.aws_failures import code_of, explained
 from remora.errors import InvalidArgumentError, NotFoundError
-from remora.principals.failures import code_of, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

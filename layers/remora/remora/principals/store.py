@@ -22,8 +22,8 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from remora.auth.keys import Principals
+from remora.aws_failures import code_of, explained
 from remora.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
-from remora.principals.failures import code_of, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from remora.aws_failures import code_of, explained
 from remora.errors import UnavailableError
-from remora.principals.failures import code_of, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient

@@ -8,11 +8,11 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from remora.auth.keys import StoredPrincipal
+from remora.aws_failures import code_of, explained
 from remora.errors import RemoraError
 from remora.operations.deployment import Deployment
 from remora.operations.doctor.findings import Check, Finding, broken, ok, skipped, warning
 from remora.operations.logs import FUNCTIONS, read
-from remora.principals.failures import code_of, explained
 from remora.principals.stack import read_stack
 from remora.principals.store import CAPACITY, PrincipalsStore, Snapshot
 from remora.principals.usage_keys import UsageKeys
@@ -256,7 +256,7 @@ class Account:
             return warning("Chroma's disk", "nothing was measured lately", "The server, or its agent, does not run.")
         used = max(points, key=lambda point: point["Timestamp"])["Maximum"]
         said = f"{used:.0f} % used"
-        advice = "Give it a larger volume with the parameter for its size, and deploy. It grows without a stop."
+        advice = "Deploy with a larger ChromaVolumeGiB, then `remora chroma replace`."
         if used >= _DISK_BROKEN:
             return broken("Chroma's disk", said, advice)
         return warning("Chroma's disk", said, advice) if used >= _DISK_WARNING else ok("Chroma's disk", said)

@@ -1,4 +1,4 @@
-"""Turns what AWS answers to whoever keeps the principals into errors that say what to do about it."""
+"""Turns what AWS answers to whoever operates a deployment into errors that say what to do about it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,11 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from remora.errors import InvalidArgumentError, PermissionDeniedError, UnavailableError
+from remora.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, UnavailableError
 
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"})
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthFailure", "UnauthorizedException", "UnauthorizedOperation"}
+)
 _BAD_CREDENTIALS = frozenset(
     {
         "ExpiredToken",
@@ -24,8 +26,18 @@ _BAD_CREDENTIALS = frozenset(
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSignatureException",
+        "RequestExpired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
+    }
+)
+_UNKNOWN = frozenset(
+    {
+        "InvalidParameterValue",
+        "InvalidSnapshot.NotFound",
+        "InvalidSnapshotID.Malformed",
+        "InvalidVolume.NotFound",
+        "InvalidVolumeID.Malformed",
     }
 )
 
@@ -35,12 +47,18 @@ def code_of(error: ClientError) -> str:
     return error.response["Error"]["Code"]
 
 
+def message_of(error: ClientError) -> str:
+    """Return what AWS said about it. It names users, actions and resources, never a secret."""
+    return error.response["Error"].get("Message", "no reason given")
+
+
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise AWS's errors as Remora's. AWS's own messages name users, actions and resources, never a secret.
+    """Raise AWS's errors as Remora's.
 
     Raises:
         InvalidArgumentError: There are no credentials, or no region, that AWS could be asked with.
+        NotFoundError: There is no such snapshot or volume.
         PermissionDeniedError: AWS does not accept the credentials, or they do not allow the call.
         UnavailableError: AWS did not answer, or failed.
     """
@@ -58,14 +76,13 @@ def explained() -> Iterator[None]:
     except BotoCoreError as error:
         raise UnavailableError(f"AWS did not answer: {error}") from None
     except ClientError as error:
-        code = code_of(error)
-        message = error.response["Error"].get("Message", "no reason given")
+        code, message = code_of(error), message_of(error)
         if code in _BAD_CREDENTIALS:
             raise PermissionDeniedError(
                 f"AWS does not accept the credentials ({code}: {message}). Sign in again, or name another --profile."
             ) from None
         if code in _DENIED:
-            raise PermissionDeniedError(
-                f"AWS does not allow {error.operation_name}: {message}. docs/keys.md lists the actions that it takes."
-            ) from None
+            raise PermissionDeniedError(f"AWS does not allow {error.operation_name}: {message}") from None
+        if code in _UNKNOWN:
+            raise NotFoundError(f"{message} `remora backup list` shows the snapshots.") from None
         raise UnavailableError(f"AWS answered {error.operation_name} with {code}: {message}") from None
