@@ -71,4 +71,4 @@ def packaged(built: Path, aws: Clients, moto_url: str, tmp_path_factory: pytest.
 @pytest.fixture(scope="session")
 def made(packaged: Packaged, aws: Clients) -> Made:
     """The stack, as far as moto makes it."""
-    return make(aws, "remora", packaged.transformed, {"ChromaHost": "chroma.internal"})
+    return make(aws, "remora", packaged.transformed, {})

@@ -22,6 +22,8 @@ _IPV6_OF_A_VPC: Final = "2001:db8:0:ff00::/56"
 # What is made nowhere, with the reason; nothing else may be missing.
 NOT_MADE: Final = {
     "AWS::ApiGateway::Account": "moto's CloudFormation does not know it; it is a setting of the account",
+    "AWS::ApiGateway::BasePathMapping": "as AWS::ApiGateway::DomainName",
+    "AWS::ApiGateway::DomainName": "moto's CloudFormation does not know it, and the stack under test has no domain",
     "AWS::AppConfig::Application": "moto's CloudFormation does not know it, and nothing reads the settings",
     "AWS::AppConfig::ConfigurationProfile": "as AWS::AppConfig::Application",
     "AWS::AppConfig::HostedConfigurationVersion": "as AWS::AppConfig::Application",

@@ -1,23 +1,43 @@
 """AWS for tests: one moto server a run, and one fixture a service, each a real boto3 client of it."""
 
+import logging
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from mypy_boto3_secretsmanager import SecretsManagerClient
+from werkzeug.serving import make_server
 
 REGION = "eu-central-1"
+
+
+class _Services(DomainDispatcherApplication):
+    """moto's, which otherwise looks on the disk with each request what services there are: a quarter of its time."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._found: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:  # noqa: ANN401 - as it is there
+        if host not in self._found:
+            self._found[host] = super().get_backend_for_host(host)
+        return self._found[host]
 
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """The URL of the run's moto server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, _Services(), threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from mypy_boto3_secretsmanager import SecretsManagerClient
 
 from remora.auth.keys import generate_key, hash_key
+from tests.support.emf import refusal_reason
 
 USAGE_KEY = "usage-key-of-alice-0123456789"
 METHOD_ARN = "arn:aws:execute-api:eu-central-1:123456789012:api123/dev/POST/mcp"
@@ -170,8 +171,4 @@ def refused_for(authorize: Authorize, authorization: str | None, capsys: pytest.
     printed = "".join(capsys.readouterr())
     if authorization is not None:
         assert authorization.split()[-1] not in printed
-    counted = [blob for line in printed.splitlines() if "RefusedCredentials" in (blob := json.loads(line))]
-    assert [blob["RefusedCredentials"] for blob in counted] == [[1.0], [1.0]]
-    (reason,) = (blob["reason"] for blob in counted if "reason" in blob)
-    assert isinstance(reason, str)
-    return reason
+    return refusal_reason(printed)

@@ -13,6 +13,7 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 
 from remora.auth.keys import generate_key, hash_key
 from remora.errors import UnavailableError
+from tests.support.emf import refusal_reason
 from tests.support.issuer import Issuer, Key, rsa_key, serving_issuer
 
 KEY = generate_key("alice")
@@ -103,9 +104,7 @@ def refused_for(call: Call, credential: str, capsys: pytest.CaptureFixture[str])
     assert error.value.__cause__ is None
     printed = "".join(capsys.readouterr())
     assert all(part not in printed for part in credential.split(".") if part)
-    (counted,) = [blob for line in printed.splitlines() if "RefusedCredentials" in (blob := json.loads(line))]
-    reason: str = counted["reason"]
-    return reason
+    return refusal_reason(printed)
 
 
 def test_a_token_is_allowed_with_the_context_and_usage_key_of_its_principal(start: Start, issuer: Issuer) -> None:

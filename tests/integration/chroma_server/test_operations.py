@@ -15,7 +15,7 @@ from remora.cli import main
 from remora.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
 
 ZONE = "eu-central-1a"
-NAME = "remora"
+NAME = "remora-operated"
 HASHES = {"1.5.9": "a" * 64, "1.6.0": "b" * 64}
 # The parameters and outputs of the main template that have to do with the server.
 TEMPLATE: dict[str, Any] = {

@@ -94,7 +94,7 @@ def test_what_holds_the_key_is_for_its_owner_only(stack: LocalStack, name: str) 
 def test_it_prints_how_to_connect(stack: LocalStack) -> None:
     printed = stack.output()
     header = f"--header 'Authorization: Bearer {stack.key}'"
-    assert f"claude mcp add --transport http remora {stack.url} {header}" in printed
+    assert f"claude mcp add --transport http --scope user remora {stack.url} {header}" in printed
     assert "~/.cursor/mcp.json" in printed
     assert "code --add-mcp" in printed
     assert f"npx @modelcontextprotocol/inspector --cli {stack.url} --transport http {header}" in printed

@@ -308,8 +308,7 @@ async def _walk(running: Deployment, client: ClientSite, window: Window) -> Asyn
     yield "signed-out"
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), [(PHONE, True), (DESK, False)], ids=["phone, dark", "desk, light"])
 async def test_every_page_is_accessible_and_fits_the_screen(
     running: Deployment,
     client: ClientSite,
