@@ -21,7 +21,7 @@ class _Services(DomainDispatcherApplication):
         super().__init__(create_backend_app)
         self._found: dict[str | None, Any] = {}
 
-    def get_backend_for_host(self, host: str | None) -> Any:  # noqa: ANN401 - as it is there
+    def get_backend_for_host(self, host: str | None) -> Any:
         if host not in self._found:
             self._found[host] = super().get_backend_for_host(host)
         return self._found[host]

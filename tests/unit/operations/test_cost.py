@@ -9,8 +9,9 @@ import pytest
 from remora.errors import InvalidArgumentError
 from remora.local.template import parameter_defaults
 from remora.operations.cost import prices
-from remora.operations.cost.estimate import Usage, estimate, total
+from remora.operations.cost.estimate import ALARMS, SERVER_ALARMS, Usage, estimate, total
 from remora.operations.cost.prices import Price
+from tests.template.stacks import stack
 
 TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 WITH_SERVER = {"ChromaMode": "instance", **parameter_defaults(TEMPLATE)}
@@ -23,6 +24,12 @@ def cost(usage: Usage = IDLE, parameters: Mapping[str, str] | None = None) -> De
 
 def test_an_idle_deployment_with_the_defaults_costs_under_20_dollars() -> None:
     assert Decimal(10) < cost() < Decimal(20)
+
+
+def test_every_alarm_is_counted() -> None:
+    alarms = [item for item in stack("observability")["Resources"].values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    of_server = [item for item in alarms if item.get("Condition") == "HasChroma"]
+    assert (len(alarms) - len(of_server), len(of_server)) == (ALARMS, SERVER_ALARMS)
 
 
 def test_a_chroma_elsewhere_costs_nothing_here() -> None:

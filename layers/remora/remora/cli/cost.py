@@ -66,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
             }
             for item in items
         ]
-        document = {"currency": "USD", "region": prices.REGION, "prices_of": prices.READ, "items": lines}
+        document = {"currency": "USD", "region": prices.REGION, "prices_of": prices.AS_OF, "items": lines}
         say(json.dumps(document | {"total": float(round(total(items), 2))}, indent=2))
         return DONE
     rows = [
@@ -82,9 +82,10 @@ def _run(arguments: argparse.Namespace) -> int:
     rows.append(("total", " ", " ", " ", f"{total(items):,.2f}"))
     say(table(("WHAT", "A MONTH", "USD EACH", "FREE", "USD"), rows))
     tell(
-        f"List prices of {prices.REGION}, {prices.READ}, without taxes; other regions differ, some by a third. "
+        f"List prices of {prices.REGION}, {prices.AS_OF}, without taxes; other regions differ, some by a third. "
         "What is free is so for the whole account, every month. Assumed are "
         f"{usage.seconds * 1000:.0f} ms and {usage.answer_bytes:,} bytes a request, a write in five, "
+        f"requests in {usage.hours} hours, "
         f"{usage.data_gb} GB in Chroma and {usage.journal_gb} GB in S3."
     )
     return DONE

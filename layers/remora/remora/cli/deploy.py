@@ -8,11 +8,14 @@ from remora.cli.terminal import DONE, FAILED, add_deployment_options, finish, na
 
 _DEFAULT_STACK = "remora-dev"
 _PARAMETERS = (
-    ("ChromaHost", "where Chroma is, if it is not of this stack"),
+    ("AlarmEmail", "where alarms are sent to"),
+    ("ChromaInstanceType", "size of the Chroma server; docs/chroma.md says what each carries"),
+    ("ChromaMode, ChromaHost", "external, and where it is, for a Chroma that is not of this stack"),
     ("AccessLogRoleArn", "API Gateway's log role, where the account has one already"),
-    ("PublicUrl", "https://… of a domain of your own, in place of the distribution's"),
+    ("PublicUrl, CertificateArn, HostedZoneId", "a domain of your own, in place of the distribution's"),
     ("Distribution", "false for no CloudFront; then there is no sign-in, and keys alone"),
     ("Architecture", "arm64 or x86_64; the build must be given the same"),
+    ("SnapStart", "false for a first call a second slower, and about 7 USD a month less"),
     ("LightLimits, StandardLimits, HeavyLimits", "what a key may ask: a second, at once, a day"),
     ("RateLimitPerAddress", "requests of an address in 5 minutes; a web ACL, about 6 USD a month"),
 )

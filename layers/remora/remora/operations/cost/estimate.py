@@ -19,12 +19,16 @@ _BYTES: Final = Decimal(1024**3)
 
 SYSTEM_DISK_GB: Final = Decimal(8)
 """Of the Chroma server; see stacks/chroma.yaml."""
-ALARMS: Final = Decimal(20)
-"""That a deployment with everything has; see stacks/observability.yaml."""
-UPKEEP_METRICS: Final = Decimal(8)
-"""That the upkeep writes every time."""
+ALARMS: Final = Decimal(17)
+"""That every deployment has; see stacks/observability.yaml."""
+SERVER_ALARMS: Final = Decimal(3)
+"""That one with a server has besides."""
+UPKEEP_METRICS: Final = Decimal(9)
+"""That the upkeep writes every time, and the watch in one hour of three."""
 SERVER_METRICS: Final = Decimal(7)
 """That the server's agent writes: disk, memory and Chroma's process, some with more dimensions than one."""
+CALL_METRICS: Final = Decimal(20)
+"""That are written in an hour in which somebody calls: times, credentials, and two for each tool that is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Usage:
 
     Attributes:
         requests: Requests of assistants.
+        hours: Hours in which there are some.
         seconds: Seconds that the connector works for one.
         authorized: Share of requests that the authorizer runs for; the others' answer is in the cache.
         writes: Share of requests that write a memory.
@@ -45,6 +50,7 @@ class Usage:
     """
 
     requests: int = 0
+    hours: Decimal = Decimal(100)
     seconds: Decimal = Decimal("0.15")
     authorized: Decimal = Decimal("0.2")
     writes: Decimal = Decimal("0.2")
@@ -122,10 +128,10 @@ def _items(parameters: _Parameters, usage: Usage) -> Iterator[Item]:
         yield Item("NAT gateway's address", HOURS, prices.PUBLIC_ADDRESS_HOUR)
     has_edge = parameters.is_on("Distribution")
     yield Item("secrets", Decimal(3 if has_edge else 2), prices.SECRET)
-    if has_server:
-        # Counted for the whole: the stack that watches comes with the stack that runs.
-        yield Item("alarms", ALARMS, prices.ALARM)
-        yield Item("metrics of our own", UPKEEP_METRICS + SERVER_METRICS, prices.METRIC)
+    yield Item("alarms", ALARMS + (SERVER_ALARMS if has_server else 0), prices.ALARM)
+    called = usage.hours / HOURS if usage.requests else 0
+    metrics = UPKEEP_METRICS + (SERVER_METRICS if has_server else 0) + CALL_METRICS * called
+    yield Item("metrics of our own", metrics, prices.METRIC)
     if parameters.is_on("SnapStart"):
         memory = parameters.number("ConnectorMemory", 1769) / _MB
         yield Item("SnapStart: the connector's snapshot", memory * _SECONDS, prices.SNAPSTART_CACHE)

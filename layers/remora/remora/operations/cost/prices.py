@@ -1,14 +1,15 @@
-"""AWS's list prices in us-east-1, and what is free of them every month, as AWS's pricing pages say them.
+"""AWS's list prices in us-east-1, and what is free of them every month, each with the page that has it.
 
-Nothing asks AWS for prices: the pages were read in November 2026 (`READ`), and prices change. Without taxes. Free
-allowances are those without an end; they are for an account as a whole.
+Nothing asks AWS for prices. These are those of November 2026 (`AS_OF`) as far as they are known here, and prices
+change: what matters to you, look up on the page. Without taxes. Free allowances are those without an end; they are for
+an account as a whole.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-READ: Final = "November 2026"
+AS_OF: Final = "November 2026"
 REGION: Final = "us-east-1"
 
 
@@ -19,7 +20,7 @@ class Price:
     Attributes:
         amount: US dollars for one unit.
         unit: The unit.
-        source: Page that says so.
+        source: Page that has it.
         free: Units that are free every month.
     """
 
