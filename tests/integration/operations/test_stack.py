@@ -92,7 +92,7 @@ def test_deploy_names_the_log_role_that_the_account_has(remora: Remora, aws_envi
     )
     done = remora("deploy", "--stack", "remora-new", **aws_environment)
     assert f"AccessLogRoleArn={role}" in done.stdout
-    assert "sam deploy --guided --stack-name remora-new" in done.stdout
+    assert "sam deploy --stack-name remora-new" in done.stdout
     assert "remora key create ID --stack remora-new" in done.stdout
 
 

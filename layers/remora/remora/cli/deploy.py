@@ -51,8 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
     sam = prerequisites.sam() or ".venv-sam/bin/sam"
     say("\nTo deploy, or to deploy again:")
     say("  make build")
-    say(f"  {sam} deploy --guided --stack-name {stack}{options}")
-    say("\nParameters that people change (each is described where it is asked for):")
+    say(f"  {sam} deploy --stack-name {stack}{options}")
+    say("\nParameters that people change (parameter_overrides in samconfig.toml; template.yaml describes all):")
     for name, meaning in _PARAMETERS:
         say(f"  {name}: {meaning}")
     url = deployed_url(make_client, stack)
