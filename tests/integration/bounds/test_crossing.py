@@ -336,7 +336,7 @@ def test_a_cursor_goes_on_for_another_principal_of_the_same_space_who_may_read(d
 
 
 @pytest.mark.parametrize("listing", LISTINGS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.binary(max_size=120))
 @example(position=b"")
 @example(position=b"\xff" * 64)
@@ -354,7 +354,7 @@ def test_a_forged_cursor_reaches_nothing_else_and_breaks_nothing(
     assert "The code of door" in said or "cursor" in said or not result["isError"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.binary(max_size=120), place=st.sampled_from(["", "../x/y", "a", "~", "\x00", "é", "7h3kq9x2ma"]))
 @example(position=b"\xff" * 60, place="")
 @example(position=b"\x00" * 32 + b"\xff" * 28, place="7h3kq9x2ma")

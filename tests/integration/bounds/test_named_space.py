@@ -267,7 +267,7 @@ def test_a_space_that_is_only_read_is_not_made(admin: Door) -> None:
     assert there.refusal("chroma_get_database", database_name=f"{admin.space}-misspelt")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=20) | st.from_regex(r"[a-zA-Z0-9._-]*")
 )

@@ -190,7 +190,7 @@ def expected(check: Check) -> list[str]:
     return [record_id for record_id, document, metadata in RECORDS if check(metadata, document)]
 
 
-PATIENT = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @PATIENT
@@ -223,7 +223,7 @@ def test_a_document_filter_means_what_it_says_beside_a_metadata_filter(
     assert [record.id for record in page.records] == expected(all_of([check, where[1]])), expression
 
 
-@settings(PATIENT, max_examples=40)
+@settings(PATIENT, max_examples=20)
 @given(where=trees(conditions()))
 def test_a_filtered_query_finds_exactly_the_records_that_match(
     filtered: Collections, runner: asyncio.Runner, where: Pair

@@ -197,7 +197,7 @@ def test_paging_survives_any_writes_in_between(lasting_space: Collections, runne
     run_state_machine_as_test(
         PagingUnderWrites,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

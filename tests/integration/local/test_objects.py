@@ -189,7 +189,7 @@ def test_a_write_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing(aws
     assert content(s3, "new") == b"after"
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.sets(st.text("ab/é", min_size=1, max_size=5).filter(lambda key: not key.startswith("/")), max_size=12),
     prefix=st.text("ab/", max_size=2),

@@ -99,7 +99,7 @@ def test_store_update_delete_restore_purge_and_export_in_any_order_agree_with_a_
 
     with asyncio.Runner() as runner:
 
-        @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(operations=OPERATIONS)
         def agrees(operations: list[tuple[str, str, int]]) -> None:
             task: Coroutine[Any, Any, None] = check(operations)

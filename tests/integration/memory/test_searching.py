@@ -324,7 +324,7 @@ def filled(
     runner.run(client.aclose())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(selection=FILTERS, mode=st.sampled_from(SearchMode))
 def test_filters_select_exactly_what_fits(
     selection: MemoryFilter, mode: SearchMode, filled: MemoryIndex, runner: asyncio.Runner

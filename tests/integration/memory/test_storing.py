@@ -177,7 +177,7 @@ def test_content_of_any_unicode_comes_back_as_it_was(make_service: MakeService) 
     # One loop for all examples, as connections belong to one.
     with asyncio.Runner() as runner:
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(content=UNICODE)
         def comes_back(content: str) -> None:
             runner.run(round_trip(content))

@@ -17,7 +17,7 @@ from remora.aws import Aws
 from remora.oauth.settings import OAuthSettings
 from tests.integration.oauth.deployment import ISSUER, Deployment, Pkce, RegisteredClient, Web, claims_of, form_of
 
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 PARAMETERS = [
     *("client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "code_verifier", "grant_type"),

@@ -440,6 +440,6 @@ def test_what_aws_does_not_allow_is_said_and_nothing_is_left(deployment: Deploym
         )
 
     deployment.secretsmanager.meta.events.register("before-call.secrets-manager.UpdateSecretVersionStage", refuse)
-    with pytest.raises(PermissionDeniedError, match=r"docs/keys\.md"):
+    with pytest.raises(PermissionDeniedError, match="is not authorized to perform: UpdateSecretVersionStage"):
         create(deployment)
     assert deployment.usage_keys() == {}

@@ -41,7 +41,7 @@ def lasting(
         runner.run(client.aclose())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, min_size=1, max_size=4, unique_by=lambda line: json.loads(line)["id"]))
 def test_whatever_is_imported_is_exported_just_so(
     lasting: tuple[asyncio.Runner, LocalSpaces], new_space_name: Callable[[], str], lines: list[str]

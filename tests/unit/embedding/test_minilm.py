@@ -62,7 +62,7 @@ def test_vectors_have_the_stated_shape_and_type_and_length_one(alone: npt.NDArra
     np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(chosen=st.lists(st.sampled_from(WHERE), min_size=1, max_size=40))
 def test_a_texts_vector_is_the_same_whatever_batch_it_is_in_and_in_whatever_place(
     embedder: MiniLM, alone: npt.NDArray[np.float32], chosen: list[int]
@@ -111,7 +111,7 @@ def test_many_texts_fill_many_batches_and_keep_their_order(embedder: MiniLM) -> 
         assert np.abs(vectors[index] - embedder.embed([texts[index]]).vectors[0]).max() <= 1e-3
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
 def test_any_unicode_text_has_a_vector_of_length_one(embedder: MiniLM, text: str) -> None:
     embedded = embedder.embed([text])

@@ -22,7 +22,7 @@ def tokenizer(model_dir: Path) -> WordPiece:
     return WordPiece(model_dir / "tokenizer.json", WINDOW)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(text=TEXTS, length=st.integers(1, 20))
 def test_a_text_in_pieces_has_exactly_the_tokens_of_the_whole(tokenizer: WordPiece, text: str, length: int) -> None:
     whole = tokenizer.tokenize(text)

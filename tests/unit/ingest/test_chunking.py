@@ -97,7 +97,7 @@ LINE = st.lists(WORD, min_size=1, max_size=30).map(" ".join)
 HEADING = st.tuples(st.integers(1, 6), st.lists(WORD, min_size=1, max_size=4).map(" ".join))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(parts=st.lists(LINE | HEADING, min_size=1, max_size=30), name=st.sampled_from(["a.md", "a.html", "a.txt"]))
 def test_every_word_of_a_document_is_in_a_chunk_or_its_headings(
     parts: list[str | tuple[int, str]], name: str

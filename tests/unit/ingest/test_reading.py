@@ -411,7 +411,7 @@ MARKUP = st.sampled_from([*HTML, *OTHERS, '"a"', "null", '"\\ud800"'])
 CONTENT = st.lists(MARKUP | st.text(max_size=5), max_size=60).map(lambda parts: "".join(parts).encode())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     content=st.binary(max_size=200) | CONTENT,
     extension=st.sampled_from([*EXTENSIONS, "", ".xyz"]),
@@ -431,7 +431,7 @@ def test_any_bytes_under_any_name_give_a_document_or_an_error_of_ours(
         section.text.encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(at=st.integers(0, 5_000), damage=st.binary(max_size=30), name=st.sampled_from(["a.pdf", "a.docx"]))
 def test_a_file_with_damage_anywhere_gives_a_document_or_an_error_of_ours(at: int, damage: bytes, name: str) -> None:
     whole = PDF if name == "a.pdf" else WORD

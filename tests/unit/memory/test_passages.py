@@ -130,7 +130,7 @@ AWKWARD = st.sampled_from([*SPACES, *MARKS, *LETTERS])
 TEXTS = st.lists(AWKWARD | st.text(max_size=20), max_size=200).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(text=TEXTS, max_tokens=st.integers(3, 60), count=st.sampled_from([len, words]))
 def test_passages_together_are_the_text_and_each_fits(
     text: str, max_tokens: int, count: Callable[[str], int]
@@ -142,7 +142,7 @@ def test_passages_together_are_the_text_and_each_fits(
     assert all(count(passage) <= max_tokens for passage in passages)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(text=TEXTS, max_tokens=st.integers(8, 256))
 def test_passages_fit_by_the_models_own_count(count_tokens: Callable[[str], int], text: str, max_tokens: int) -> None:
     passages = split(text, count_tokens=count_tokens, max_tokens=max_tokens)

@@ -113,7 +113,7 @@ def test_any_text_gives_an_interval_or_is_refused(text: str, zone: str, now: dat
     understood_or_refused(text, zone, now)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join), zones, moments)
 def test_any_words_of_time_give_an_interval_or_are_refused(text: str, zone: str, now: datetime) -> None:
     understood_or_refused(text, zone, now)

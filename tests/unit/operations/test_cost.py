@@ -27,7 +27,9 @@ def test_an_idle_deployment_with_the_defaults_costs_under_20_dollars() -> None:
 
 
 def test_every_alarm_is_counted() -> None:
-    alarms = [item for item in stack("observability")["Resources"].values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    alarms = [
+        item for item in stack("observability")["Resources"].values() if item["Type"] == "AWS::CloudWatch::Alarm"
+    ]
     of_server = [item for item in alarms if item.get("Condition") == "HasChroma"]
     assert (len(alarms) - len(of_server), len(of_server)) == (ALARMS, SERVER_ALARMS)
 
