@@ -1,8 +1,8 @@
 """AWS's list prices in us-east-1, and what is free of them every month, each with the page that has it.
 
 Nothing asks AWS for prices. These are those of November 2026 (`AS_OF`) as far as they are known here, and prices
-change: what matters to you, look up on the page. Without taxes. Free allowances are those without an end; they are for
-an account as a whole.
+change: what matters to you, look up on the page. Without taxes. Free allowances are those without an end; they are
+for an account as a whole.
 """
 
 from dataclasses import dataclass
