@@ -1,14 +1,18 @@
 """The conformance suite and the Inspector against Remora, and against the suite's own server in its place."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.proxy import keyless
-from tests.conformance.suite import NODE_MODULES, Suite
+from tests.conformance.suite import NODE_MODULES, Check, Suite
 from tests.support.local_stack import LocalStack, start_local_stack
+
+Reports = Mapping[str, Sequence[Check]]
+ReportsOf = Callable[[str], Reports]
 
 _FIXTURE = Path(__file__).parent / "fixture" / "template.yaml"
 
@@ -54,3 +58,15 @@ def diagnostic_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data_dir = tmp_path_factory.mktemp("diagnostics")
     with start_local_stack(data_dir, template=_FIXTURE, parameters={}) as stack, keyless(stack) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def remora_reports(suite: Suite, keyless_url: str, tmp_path_factory: pytest.TempPathFactory) -> ReportsOf:
+    """What the suite finds of Remora, by the revision that it speaks; each is run once."""
+    return cache(lambda revision: suite.run(keyless_url, revision, tmp_path_factory.mktemp("reports")))
+
+
+@pytest.fixture(scope="session")
+def transport_reports(suite: Suite, diagnostic_url: str, tmp_path_factory: pytest.TempPathFactory) -> ReportsOf:
+    """What the suite finds of its own server behind Remora's gateway and transport, in the same way."""
+    return cache(lambda revision: suite.run(diagnostic_url, revision, tmp_path_factory.mktemp("reports")))

@@ -1,12 +1,15 @@
-"""Runs one scenario of the MCP conformance suite against a URL."""
+"""Runs the MCP conformance suite against a URL."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 NODE_MODULES = Path(__file__).parents[2] / ".tools" / "node" / "node_modules"
+# `server-<scenario>-<time>`
+_REPORT = re.compile(r"server-(?P<scenario>.+)-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]+Z")
 _SUITE = NODE_MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 
 
@@ -37,27 +40,30 @@ class Suite:
     node: Sequence[str]
     environment: Mapping[str, str]
 
-    def run(self, url: str, scenario: str, revision: str, reports: Path) -> list[Check]:
-        """Run a scenario.
+    def run(self, url: str, revision: str, reports: Path) -> Mapping[str, Sequence[Check]]:
+        """Run every scenario of a revision, and return what each of them looked at, by its name.
 
         Args:
             url: The MCP endpoint, without authorization.
-            scenario: Name of the scenario.
-            revision: The protocol revision that it speaks.
+            revision: The protocol revision that is spoken.
             reports: An empty folder for what the suite writes.
         """
         run = subprocess.run(
-            [*self.node, str(_SUITE), "server", "--url", url, "--scenario", scenario, "--spec-version", revision,
+            [*self.node, str(_SUITE), "server", "--url", url, "--suite", "all", "--spec-version", revision,
              "--output-dir", str(reports)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             env=self.environment,
             check=False,
         )  # fmt: skip
-        written = list(reports.glob("*/checks.json"))
-        assert len(written) == 1, run.stdout + run.stderr
-        return [
-            Check(check["id"], check["status"], check.get("errorMessage", ""))
-            for check in json.loads(written[0].read_text(encoding="utf-8"))
-        ]
+        found = {}
+        for report in reports.glob("*/checks.json"):
+            named = _REPORT.fullmatch(report.parent.name)
+            assert named is not None, report
+            found[named["scenario"]] = [
+                Check(check["id"], check["status"], check.get("errorMessage", ""))
+                for check in json.loads(report.read_text(encoding="utf-8"))
+            ]
+        assert found, run.stdout + run.stderr
+        return found

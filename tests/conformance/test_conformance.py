@@ -1,11 +1,10 @@
 """The MCP conformance suite against Remora: the server scenarios that need no diagnostic tools."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from tests.conformance.suite import Suite
+from tests.conformance.conftest import ReportsOf
 
 SCENARIOS = [
     ("server-initialize", "2025-11-25"),
@@ -31,8 +30,8 @@ NEEDS_A_DIAGNOSTIC_TOOL = re.compile(r"Not testable: server does not (list|have|
 
 
 @pytest.mark.parametrize(("scenario", "revision"), SCENARIOS)
-def test_remora_conforms(scenario: str, revision: str, suite: Suite, keyless_url: str, tmp_path: Path) -> None:
-    checks = suite.run(keyless_url, scenario, revision, tmp_path)
+def test_remora_conforms(scenario: str, revision: str, remora_reports: ReportsOf) -> None:
+    checks = remora_reports(revision)[scenario]
     failed = [
         check
         for check in checks
