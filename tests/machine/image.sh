@@ -4,14 +4,14 @@
 # minutes. $1: folder to build into.
 set -euo pipefail
 
-readonly target=${1:?folder to build into} suite=bookworm mirror=http://deb.debian.org/debian
+readonly target=${1:?folder to build into} suite=bookworm
 root=$target/root.part
 rm -rf "$root"
 mkdir -p "$target"
 
 debootstrap --variant=minbase \
   --include=systemd-sysv,udev,dbus,python3-venv,curl,e2fsprogs,logrotate \
-  "$suite" "$root" "$mirror"
+  "$suite" "$root"
 put() { mkdir -p "$(dirname "$root/$1")" && cat > "$root/$1"; }
 
 put etc/hostname <<< machine
