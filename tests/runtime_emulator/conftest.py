@@ -22,6 +22,7 @@ WARMING = {
     "OAuthFunction": "oauth-metadata",
     "IngestFunction": "ingest",
     "UpkeepFunction": "upkeep",
+    "WatchFunction": "watch",
 }
 
 
@@ -86,6 +87,12 @@ def environments(layout: Layout, chroma: ChromaServer, moto_url: str) -> Mapping
         },
         "IngestFunction": {**common, **aws, **memory, "POWERTOOLS_SERVICE_NAME": "ingest"},
         "UpkeepFunction": {**common, **aws, **memory, "POWERTOOLS_SERVICE_NAME": "upkeep"},
+        "WatchFunction": {
+            **common,
+            **aws,
+            "POWERTOOLS_SERVICE_NAME": "watch",
+            "REMORA_PRINCIPALS_SECRET": SECRET,
+        },
     }
 
 

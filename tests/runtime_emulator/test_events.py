@@ -22,6 +22,7 @@ FUNCTIONS = {
     "oauth-authorize": "OAuthFunction",
     "ingest": "IngestFunction",
     "upkeep": "UpkeepFunction",
+    "watch": "WatchFunction",
 }
 STAGE = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/dev/"
 
@@ -117,3 +118,7 @@ def test_a_request_for_a_job_that_is_gone_is_left_alone(invoke: Invoke, warm: Ca
 
 def test_the_upkeep_finds_nothing_to_do(invoke: Invoke) -> None:
     assert invoke("upkeep") is None
+
+
+def test_the_watch_looks_at_the_principals(invoke: Invoke) -> None:
+    assert invoke("watch") is None

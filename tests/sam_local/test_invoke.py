@@ -18,6 +18,7 @@ EXPECTED = {
     "oauth-authorize": "claude.ai",
     "ingest": "null",
     "upkeep": "null",
+    "watch": "null",
 }
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from remora.auth.principal import Scope
 from remora.cli import main
-from remora.cli.memory import DONE, FAILED, REFUSED
+from remora.cli.memory import REFUSED
+from remora.cli.terminal import DONE, FAILED
 from remora.memory.models import NewMemory
 from remora.transfer.lines import NO_LINES, FooterLine, HeaderLine, check_file, next_digest
 from tests.integration.transfer.conftest import LocalDeployment, soon

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from remora.cli import main
-from remora.cli.memory import FAILED
+from remora.cli.terminal import FAILED
 
 KEY = "rmr_local_0123456789abcdef0123456789abcdef"
 

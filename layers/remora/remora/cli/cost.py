@@ -2,11 +2,18 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remora.cli.dev import parameter
-from remora.cli.terminal import DONE, add_deployment_options, finish, named_stack, say, table, tell
+from remora.cli.terminal import (
+    DONE,
+    add_deployment_options,
+    add_template_options,
+    finish,
+    named_stack,
+    say,
+    table,
+    tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,18 +36,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="N",
         help="requests in the month (default: none, which is idle)",
     )
-    parser.add_argument(
-        "--parameter-overrides",
-        type=parameter,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="other values for the template's parameters, as `sam deploy` takes them",
-    )
-    parser.add_argument(
-        "--template", type=Path, default=Path("template.yaml"), help="the SAM template (default: %(default)s)"
-    )
+    add_template_options(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_deployment_options(parser)
     parser.set_defaults(run=finish(_run))

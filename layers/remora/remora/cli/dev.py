@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from remora.cli.terminal import add_template_options, say, tell
 from remora.errors import RemoraError
 
 if TYPE_CHECKING:
@@ -46,18 +47,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         default="info",
         help="least severe messages shown; debug shows the functions' output too (default: %(default)s)",
     )
-    parser.add_argument(
-        "--template", type=Path, default=Path("template.yaml"), help="the SAM template (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--parameter-overrides",
-        type=parameter,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="values for the template's parameters, as `sam deploy` takes them",
-    )
+    add_template_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -72,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(arguments))
     except asyncio.CancelledError:
-        _say("Stopped")
+        say("Stopped")
     except RemoraError as error:
-        sys.stderr.write(f"remora: {error}\n")
+        tell(f"remora: {error}")
         return 1
     return 0
 
@@ -86,7 +76,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     def stop() -> None:
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, lambda: None)
-        _say("Stopping")
+        say("Stopping")
         task.cancel()
 
     for number in _STOP_SIGNALS:
@@ -100,33 +90,16 @@ async def _serve(arguments: argparse.Namespace) -> None:
         log_level=arguments.log_level,
         parameters=dict(arguments.parameter_overrides),
     )
-    await local_run.run(options, _say, _show)
+    await local_run.run(options, say, _show)
 
 
 def _show(connection: "Connection") -> None:
     from remora.local.clients import instructions
 
-    _say(f"\n{instructions(connection)}\n\nCtrl-C stops it.")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    say(f"\n{instructions(connection)}\n\nCtrl-C stops it.")
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
     return int(text)
-
-
-def parameter(text: str) -> tuple[str, str]:
-    """Return the name and the value of a parameter of the template.
-
-    Raises:
-        ArgumentTypeError: The text is not of the form NAME=VALUE.
-    """
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value

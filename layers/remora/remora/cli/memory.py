@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from remora.errors import InvalidArgumentError, RemoraError, UnavailableError
+from remora.cli.terminal import DONE, add_data_option, finish, say, tell
+from remora.errors import InvalidArgumentError, UnavailableError
 
 if TYPE_CHECKING:
     from remora.transfer.remote import Deployment, RemoteTransfer
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
-"""Exit statuses: all done; it cannot go on; done, but some records were not taken; Ctrl-C."""
+REFUSED = 3
+"""Exit status: done, but some records were not taken."""
 
 _FORMATS = ("auto", "remora", "mcp-memory-service", "mem0", "text")
 _SHOWN_REASONS = 20
@@ -23,6 +24,7 @@ _FIRST_LINES, _MOST_LINES = 100, 4_000
 # Lambda takes 6 MB, the API 5; the vectors of a last memory may come on top.
 _MOST_BYTES = 3 * 1024 * 1024
 _PRIVATE = 0o600
+_INTERRUPTED = "Interrupted. What was done stays; give the same command again to go on."
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -62,31 +64,15 @@ def _action(
     parser.add_argument("--url", help="URL of the deployment, as clients use it (default: REMORA_URL)")
     parser.add_argument("--key", help="bearer key (default: REMORA_KEY, which other users of the machine cannot see)")
     parser.add_argument("--space", help="space to work in (default: the key's own; another takes the scope admin)")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(".remora"),
-        metavar="DIR",
-        help="data directory of the local run (default: %(default)s)",
-    )
-    parser.set_defaults(run=lambda arguments: _run(run, arguments))
+    add_data_option(parser)
+    parser.set_defaults(run=finish(lambda arguments: run(arguments, _remote(arguments)), _INTERRUPTED))
     return parser
 
 
-def _run(action: Callable[[argparse.Namespace, "RemoteTransfer"], int], arguments: argparse.Namespace) -> int:
-    try:
-        from remora.transfer.remote import RemoteTransfer
+def _remote(arguments: argparse.Namespace) -> "RemoteTransfer":
+    from remora.transfer.remote import RemoteTransfer
 
-        return action(arguments, RemoteTransfer(replace(_deployment(arguments), space=arguments.space)))
-    except RemoraError as error:
-        _complain(str(error))
-        return FAILED
-    except OSError as error:
-        _complain(f"{error.filename or 'Input or output'}: {error.strerror or error}")
-        return FAILED
-    except KeyboardInterrupt:
-        _complain("Interrupted. What was done stays; give the same command again to go on.")
-        return INTERRUPTED
+    return RemoteTransfer(replace(_deployment(arguments), space=arguments.space))
 
 
 def _deployment(arguments: argparse.Namespace) -> "Deployment":
@@ -138,7 +124,7 @@ def _export(arguments: argparse.Namespace, remote: "RemoteTransfer") -> int:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _say(f"Exported {summary.memories:,} memories to {path}.")
+    say(f"Exported {summary.memories:,} memories to {path}.")
     return DONE
 
 
@@ -168,21 +154,21 @@ class _Tally:
         self.conflicts += conflict
         self.errors += not conflict
         if self.conflicts + self.errors <= _SHOWN_REASONS:
-            _complain(f"{what}: {reason}")
+            tell(f"remora: {what}: {reason}")
 
     def finish(self) -> int:
         """Say what has become of it all, and return the exit status."""
         refused = self.conflicts + self.errors
         if refused > _SHOWN_REASONS:
-            _complain(f"… and {refused - _SHOWN_REASONS:,} more")
+            tell(f"remora: … and {refused - _SHOWN_REASONS:,} more")
         parts = [f"{self.created:,} new", f"{self.unchanged:,} there already"]
         if self.conflicts:
             parts.append(f"{self.conflicts:,} in conflict and left alone")
         if self.errors:
             parts.append(f"{self.errors:,} not readable")
-        _say(f"Imported: {', '.join(parts)}.")
+        say(f"Imported: {', '.join(parts)}.")
         if self.pending:
-            _say(f"{self.pending:,} are kept safely and become searchable soon; `remora memory rebuild` does it now.")
+            say(f"{self.pending:,} are kept safely and become searchable soon; `remora memory rebuild` does it now.")
         return REFUSED if refused else DONE
 
 
@@ -301,16 +287,16 @@ def _rebuild(arguments: argparse.Namespace, remote: "RemoteTransfer") -> int:
             progress = remote.rebuild(progress.next_cursor, fresh=False)
             repaired += progress.repaired
             advance(progress.done - done)
-    _say(f"Compared {progress.done:,} memories with the index; {repaired:,} were put right.")
+    say(f"Compared {progress.done:,} memories with the index; {repaired:,} were put right.")
     return DONE
 
 
 def _status(_: argparse.Namespace, remote: "RemoteTransfer") -> int:
     status = remote.status()
-    _say(f"Space     {status.space}")
-    _say(f"Memories  {status.memories:,}, indexed as {status.passages:,} passages")
-    _say(f"Pending   {status.pending:,}")
-    _say(f"Scopes    {', '.join(status.scopes)}")
+    say(f"Space     {status.space}")
+    say(f"Memories  {status.memories:,}, indexed as {status.passages:,} passages")
+    say(f"Pending   {status.pending:,}")
+    say(f"Scopes    {', '.join(status.scopes)}")
     return DONE
 
 
@@ -325,11 +311,3 @@ def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda count: progress.advance(task, count)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(f"remora: {text}\n")

@@ -17,6 +17,11 @@ def add_deployment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stack", help="name of the CloudFormation stack (default: REMORA_STACK)")
     parser.add_argument("--region", help="its AWS region (default: that of your AWS configuration)")
     parser.add_argument("--profile", help="profile of your AWS configuration (default: AWS_PROFILE)")
+    add_data_option(parser)
+
+
+def add_data_option(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where the local run keeps its data."""
     parser.add_argument(
         "--data",
         type=Path,
@@ -24,6 +29,29 @@ def add_deployment_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="data directory of the local run (default: %(default)s)",
     )
+
+
+def add_template_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told of a template, and of values for its parameters."""
+    parser.add_argument(
+        "--template", type=Path, default=Path("template.yaml"), help="the SAM template (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--parameter-overrides",
+        type=_parameter,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="other values for the template's parameters, as `sam deploy` takes them",
+    )
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
 
 
 def named_stack(arguments: argparse.Namespace) -> str | None:

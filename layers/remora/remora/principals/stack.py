@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import ClientError
-
-from remora.aws_failures import code_of, explained
-from remora.errors import InvalidArgumentError, NotFoundError
+from remora.errors import InvalidArgumentError
+from remora.operations.deployment import described
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -48,16 +46,7 @@ def read_stack(client: "CloudFormationClient", name: str) -> Stack:
         PermissionDeniedError: The credentials do not allow to ask.
         UnavailableError: AWS did not answer.
     """
-    with explained():
-        try:
-            (stack,) = client.describe_stacks(StackName=name)["Stacks"]
-        except ClientError as error:
-            if code_of(error) == "ValidationError":
-                raise NotFoundError(
-                    f"There is no stack {name} in {client.meta.region_name}. "
-                    "Name another with --stack, or its region with --region."
-                ) from None
-            raise
+    stack = described(client, name)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     plans = {match["tier"].lower(): outputs[key] for key in outputs if (match := _PLAN.fullmatch(key))}
     missing = sorted({SECRET_OUTPUT, *_CACHES} - set(outputs)) + ([] if plans else ["StandardUsagePlanId"])
