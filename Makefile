@@ -24,13 +24,13 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
 
-setup: $(VENV)/.installed $(SAM_VENV)/.installed $(CHECKOV_VENV)/.installed $(TEST_TOOLS)/.installed model ## Install everything that the other targets need
+setup: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Install what the tests need; other targets install what else they need
 
 dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --data DIR --log-level L")
 	@exec $(BIN)/remora dev $(ARGS)
 
 test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Run every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 test-sam: $(VENV)/.installed $(SAM_VENV)/.installed ## Invoke every event in containers (as root; needs docker.io and debootstrap)
 	REMORA_TEST_SAM=1 $(BIN)/python -m pytest tests/sam_local $(ARGS)

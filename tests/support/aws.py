@@ -27,11 +27,17 @@ class _Services(DomainDispatcherApplication):
         return self._found[host]
 
 
+class _Handler(MotoRequestHandler):
+    """moto's, which otherwise ends the connection after each request."""
+
+    protocol_version = "HTTP/1.1"
+
+
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """The URL of the run's moto server."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, _Services(), threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, _Services(), threaded=True, request_handler=_Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
