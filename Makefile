@@ -30,7 +30,7 @@ dev: $(VENV)/.installed model ## Run Remora on this machine (ARGS="--port N --da
 	@exec $(BIN)/remora dev $(ARGS)
 
 test: $(VENV)/.installed $(SAM_VENV)/.installed $(TEST_TOOLS)/.installed model ## Run every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 test-sam: $(VENV)/.installed $(SAM_VENV)/.installed ## Invoke every event in containers (as root; needs docker.io and debootstrap)
 	REMORA_TEST_SAM=1 $(BIN)/python -m pytest tests/sam_local $(ARGS)
