@@ -188,7 +188,7 @@ def refusals(**parameters: str) -> list[str]:
     values = {name: str(item["Default"]) for name, item in source()["Parameters"].items()} | parameters
     return [
         assertion["AssertDescription"]
-        for name in ("ExternalChroma", "OwnChroma", "ExistingVpc")
+        for name in ("ExternalChroma", "ChromaToken", "OwnChroma", "ExistingVpc")
         for rule in [source()["Rules"][name]]
         if "RuleCondition" not in rule or holds(rule["RuleCondition"], values)
         for assertion in rule["Assertions"]
@@ -198,6 +198,7 @@ def refusals(**parameters: str) -> list[str]:
 
 SUBNETS = {"VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567"}
 ZONE = {"VpcAvailabilityZone": "eu-central-1a"}
+TOKEN = {"ChromaSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:chroma-AbCdEf"}
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,7 @@ ZONE = {"VpcAvailabilityZone": "eu-central-1a"}
         {**SUBNETS, **ZONE},
         {"ChromaMode": "external", "ChromaHost": "chroma.example.com"},
         {"ChromaMode": "external", "ChromaHost": "chroma.example.com", "ChromaSsl": "true", **SUBNETS},
+        {"ChromaMode": "external", "ChromaHost": "chroma.example.com", "ChromaSsl": "true", **TOKEN},
         {"ChromaVolumeId": "vol-01234567"},
     ],
 )
@@ -225,6 +227,8 @@ def test_a_deployment_that_makes_sense_is_not_refused(parameters: dict[str, str]
         ({"VpcId": "vpc-01234567", **ZONE}, "both, or neither"),
         ({"SubnetIds": "subnet-01234567"}, "both, or neither"),
         ({"ChromaMode": "external", "ChromaHost": "c", "ChromaVolumeId": "vol-01234567"}, "ChromaVolumeId is for"),
+        ({"ChromaMode": "external", "ChromaHost": "c", **TOKEN}, "would travel unencrypted"),
+        ({"ChromaSsl": "true", **TOKEN}, "ChromaSecretArn is for ChromaMode=external"),
     ],
 )
 def test_a_deployment_that_makes_none_is_refused_with_the_reason(parameters: dict[str, str], reason: str) -> None:

@@ -33,6 +33,24 @@ def test_destroy_keeps_principals_and_memories_and_says_how_to_come_back(remora:
         boto3.client("cloudformation").describe_stacks(StackName=aws_stack.name)
 
 
+def test_destroy_goes_on_where_a_deletion_failed_after_the_usage_plans(remora: Remora, aws_stack: AwsStack) -> None:
+    made = remora("key", "create", "alice", "--stack", aws_stack.name, **aws_stack.environment)
+    assert made.returncode == 0, made.stderr
+    apigateway = boto3.client("apigateway")
+    for tier in ("Light", "Standard", "Heavy"):
+        plan = aws_stack.outputs[f"{tier}UsagePlanId"]
+        for key in apigateway.get_usage_plan_keys(usagePlanId=plan)["items"]:
+            apigateway.delete_usage_plan_key(usagePlanId=plan, keyId=key["id"])
+        apigateway.delete_usage_plan(usagePlanId=plan)
+
+    done = remora("destroy", "--stack", aws_stack.name, "--confirm", aws_stack.name, **aws_stack.environment)
+
+    assert done.returncode == 0, done.stderr
+    assert apigateway.get_api_keys(nameQuery=f"{aws_stack.name}/")["items"] == []
+    with pytest.raises(ClientError, match="does not exist"):
+        boto3.client("cloudformation").describe_stacks(StackName=aws_stack.name)
+
+
 def test_destroy_asks_nobody_who_is_not_there(remora: Remora, aws_stack: AwsStack) -> None:
     done = remora("destroy", "--stack", aws_stack.name, **aws_stack.environment)
     assert done.returncode == 1

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from remora.auth.keys import Principals, StoredPrincipal
+from remora.auth.keys import CAPACITY, Principals, StoredPrincipal
 from remora.auth.principal import Scope
 from remora.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
-from remora.principals.store import CAPACITY, PrincipalsStore, fitting
+from remora.principals.store import PrincipalsStore, fitting
 from tests.integration.principals.deployment import Deployment
 
 THREADS, CHANGES = 6, 5

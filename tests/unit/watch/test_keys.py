@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remora.watch.keys import MAX_SECRET_BYTES, examine
+from remora.watch.keys import examine
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -59,7 +59,7 @@ def test_a_key_whose_age_is_not_known_is_counted_and_not_taken_for_new() -> None
 @given(st.integers(0, 40))
 def test_the_share_of_the_secret_is_that_of_its_bytes(count: int) -> None:
     document = principals(**{f"person-{number}": {"keys": [key(1)]} for number in range(count)})
-    assert examine(document, NOW).used_percent == pytest.approx(100 * len(document.encode()) / MAX_SECRET_BYTES)
+    assert examine(document, NOW).used_percent == pytest.approx(100 * len(document.encode()) / 65_536)
 
 
 def test_a_broken_document_is_an_error_that_shows_nothing_of_it() -> None:

@@ -20,6 +20,9 @@ from remora.auth.principal import Principal, Scope
 KEY_PREFIX: Final = "rmr_"
 """What every key begins with, and no token does."""
 
+CAPACITY: Final = 65_536
+"""Bytes that the secret of the principals holds (Secrets Manager's quotas, "Size of encrypted secret value")."""
+
 _KEY = re.compile(r"rmr_(?P<principal>[a-z0-9-]{1,32})_(?P<secret>[A-Za-z0-9]{32,64})", re.ASCII)
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _SECRET_LENGTH = 43  # 62 ** 43 is just over 2 ** 256

@@ -6,7 +6,6 @@ import webbrowser
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from remora.cli.terminal import DONE, add_deployment_options, confirm, finish, named_stack, say, tell
 from remora.errors import InvalidArgumentError
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 _CLIENTS = ("claude", "claude-code", "chatgpt", "cursor", "vscode", "inspector")
 _PARTS = {"all": "", "memory": "/memory", "chroma": "/chroma"}
-_ENDPOINTS = ("/mcp/memory", "/mcp/chroma", "/mcp")
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -98,15 +96,9 @@ def _install(client: "Client", server: "Server", arguments: argparse.Namespace) 
 
 def _url(arguments: argparse.Namespace) -> str:
     """Return the URL of the endpoint that is meant."""
-    base = _base(arguments)
-    parts = urlsplit(base)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.query:
-        raise InvalidArgumentError(
-            f"{base!r} is no URL of a deployment. Give one such as https://memory.example.com."
-        )
-    for endpoint in _ENDPOINTS:
-        base = base.rstrip("/").removesuffix(endpoint)
-    return f"{base}/mcp{_PARTS[arguments.tools]}"
+    from remora.operations.doctor.outside import Place
+
+    return f"{Place.of_url(_base(arguments)).url}/mcp{_PARTS[arguments.tools]}"
 
 
 def _base(arguments: argparse.Namespace) -> str:

@@ -179,7 +179,7 @@ def _create(arguments: argparse.Namespace, target: _Target) -> int:
 
 
 def _list(arguments: argparse.Namespace, target: _Target) -> int:
-    from remora.principals.store import CAPACITY
+    from remora.auth.keys import CAPACITY
 
     snapshot = target.service.snapshot()
     everyone = sorted(snapshot.principals.principals.items())

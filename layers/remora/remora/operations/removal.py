@@ -80,7 +80,8 @@ def plan(deployment: Deployment) -> Plan:
             for resource in page["StackResourceSummaries"]
         ]
     kinds = {resource["ResourceType"] for resource in resources}
-    keys = tuple(sorted(_usage_keys(deployment).inventory().own))
+    # Not by plans, which a deletion that failed half way may have taken already.
+    keys = tuple(sorted(_usage_keys(deployment).own()))
     goes = [text for kind, text in _GOES.items() if kind in kinds]
     goes.append(f"{len(keys)} API keys of principals, and the usage plans")
     return Plan(tuple(goes), keys, tuple(_kept(deployment, resources)))

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from remora.auth.keys import (
+    CAPACITY,
     DEFAULT_TIER,
     Principals,
     StoredKey,
@@ -23,7 +24,7 @@ from remora.auth.keys import (
 )
 from remora.auth.principal import Scope
 from remora.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, RemoraError, UnavailableError
-from remora.principals.store import CAPACITY, PrincipalsStore, Snapshot, fitting
+from remora.principals.store import PrincipalsStore, Snapshot, fitting
 from remora.principals.usage_keys import Inventory, UsageKey, UsageKeys
 
 DEFAULT_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})

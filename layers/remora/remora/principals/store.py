@@ -16,20 +16,17 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from remora.auth.keys import Principals
+from remora.auth.keys import CAPACITY, Principals
 from remora.aws_failures import code_of, explained
 from remora.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
-
-CAPACITY: Final = 65_536
-"""Bytes that a secret holds (PutSecretValue: SecretString)."""
 
 _CURRENT = "AWSCURRENT"
 _PREPARED = "REMORA-PREPARED"

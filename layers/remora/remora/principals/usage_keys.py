@@ -96,7 +96,16 @@ class UsageKeys:
                 )
                 for key in page["items"]
             }
-            own = {
+        return Inventory(tiers, self.own())
+
+    def own(self) -> Mapping[str, str]:
+        """Return the description of each key that was made for a principal of this stack, by its id.
+
+        Raises:
+            RemoraError: AWS cannot be asked.
+        """
+        with explained():
+            return {
                 key["id"]: key.get("description") or ""
                 for page in self._client.get_paginator("get_api_keys").paginate(
                     nameQuery=self._prefix, PaginationConfig={"PageSize": _PAGE}
@@ -105,7 +114,6 @@ class UsageKeys:
                 # The query is a prefix, and not everywhere exact.
                 if (key.get("name") or "").startswith(self._prefix)
             }
-        return Inventory(tiers, own)
 
     def create(self, principal_id: str, tier: str) -> UsageKey:
         """Make a key in the plan of a tier.

@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from remora.auth.keys import Principals, StoredPrincipal
-
-MAX_SECRET_BYTES = 65_536
-"""Secrets Manager keeps no more in a secret (quotas, "Size of encrypted secret value")."""
+from remora.auth.keys import CAPACITY, Principals, StoredPrincipal
 
 _DAY = 86_400.0
 
@@ -57,7 +54,7 @@ def examine(document: str, now: datetime | None = None) -> KeyReport:
         },
         unknown=sum(time is None for times in created.values() for time in times),
         principals=len(stored),
-        used_percent=100 * len(document.encode()) / MAX_SECRET_BYTES,
+        used_percent=100 * len(document.encode()) / CAPACITY,
     )
 
 

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from remora.auth.keys import StoredPrincipal
+from remora.auth.keys import CAPACITY, StoredPrincipal
 from remora.aws_failures import code_of, explained
 from remora.errors import RemoraError
 from remora.operations.deployment import Deployment
 from remora.operations.doctor.findings import Check, Finding, broken, ok, skipped, warning
 from remora.operations.logs import FUNCTIONS, read
 from remora.principals.stack import read_stack
-from remora.principals.store import CAPACITY, PrincipalsStore, Snapshot
+from remora.principals.store import PrincipalsStore, Snapshot
 from remora.principals.usage_keys import UsageKeys
 
 RUNTIME: Final = "python3.14"
@@ -114,7 +114,7 @@ class Account:
 
     def _room(self, snapshot: Snapshot) -> Finding:
         count, share = len(snapshot.principals.principals), snapshot.size / CAPACITY
-        said = f"{count} principals take {share:.0%} of their secret"
+        said = f"{count} of them, which take {share:.0%} of their secret"
         if share > _FULL:
             return warning("principals", said, "Revoke those that are not used, or deploy a second stack.")
         if not count:
@@ -216,6 +216,9 @@ class Account:
             yield _function(function, found)
 
     def _server(self) -> Iterator[Finding]:
+        if self._deployment.is_local:
+            yield skipped("Chroma server", "it is a process of `remora dev`")
+            return
         if self._deployment.parameters.get("ChromaMode", "external") != "instance":
             yield skipped("Chroma server", "it is not of this stack (ChromaMode is external)")
             return

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from remora.errors import PermissionDeniedError, RemoraError
+from remora.errors import InvalidArgumentError, PermissionDeniedError, RemoraError
 
 
 class Status(StrEnum):
@@ -73,6 +73,9 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
             yield from check.look()
         except PermissionDeniedError as error:
             yield warning(check.name, str(error), "Use credentials that may read it, or leave it unexamined.")
+        except InvalidArgumentError as error:
+            # What was given is not enough to look, and the message says what would be.
+            yield broken(check.name, str(error), "")
         except RemoraError as error:
             yield broken(check.name, str(error), "See the message; `remora logs --errors` may say more.")
 
