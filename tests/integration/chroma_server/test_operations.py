@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from remora.chroma_server.backups import DEPLOYMENT_TAG, FORMER_TAG, Backups
 from remora.chroma_server.deployment import Stack
@@ -238,9 +239,22 @@ def test_the_command_line_changes_nothing_without_being_told(
     assert "Give --stack" in capsys.readouterr().err
 
 
-def test_a_stack_that_cannot_be_changed_now_is_a_conflict(server: ChromaServer) -> None:
+def test_a_stack_that_cannot_be_changed_now_is_a_conflict(stack: str) -> None:
     client = boto3.client("cloudformation")
-    there = Stack(client, NAME, pause=0)
-    client.delete_stack(StackName=NAME)
-    with pytest.raises((ConflictError, NotFoundError)):
-        there.change({"ChromaVersion": "1.6.0"}, lambda _: None)
+    before = outputs()
+
+    def refuse(**_: object) -> None:
+        message = f"Stack:{stack} is in UPDATE_IN_PROGRESS state and can not be updated."
+        raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "UpdateStack")
+
+    client.meta.events.register("before-call.cloudformation.UpdateStack", refuse)
+    with pytest.raises(ConflictError, match=r"UPDATE_IN_PROGRESS.*Nothing was changed"):
+        Stack(client, stack, pause=0).change({"ChromaVersion": "1.6.0"}, lambda _: None)
+    assert outputs() == before
+
+
+def test_a_stack_that_is_gone_is_said(stack: str) -> None:
+    client = boto3.client("cloudformation")
+    client.delete_stack(StackName=stack)
+    with pytest.raises(NotFoundError, match="There is no stack"):
+        Stack(client, stack, pause=0).change({"ChromaVersion": "1.6.0"}, lambda _: None)
