@@ -148,8 +148,8 @@ class ChromaServer:
             self._stack.change({**changes, VOLUME_PARAMETER: volume}, report)
         except UnavailableError as error:
             raise UnavailableError(
-                f"{error} The server has its volume {deployment.volume} again; {volume} is not in use, and costs what it "
-                f"holds until you delete it (`aws ec2 delete-volume --volume-id {volume}`)."
+                f"{error} The server has its volume {deployment.volume} again. {volume} is not in use: keep it, or "
+                f"delete it with `aws ec2 delete-volume --volume-id {volume}`."
             ) from None
         self._backups.hand_over(deployment, deployment.volume, volume)
         return Restored(deployment.volume, volume)
