@@ -148,7 +148,7 @@ class ChromaServer:
             self._stack.change({**changes, VOLUME_PARAMETER: volume}, report)
         except UnavailableError as error:
             raise UnavailableError(
-                f"{error} The server has its volume {deployment.volume} again. {volume} is not in use: keep it, or "
+                f"{error} The server has its volume {deployment.volume} again; {volume} is not in use: keep it, or "
                 f"delete it with `aws ec2 delete-volume --volume-id {volume}`."
             ) from None
         self._backups.hand_over(deployment, deployment.volume, volume)
